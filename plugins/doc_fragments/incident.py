@@ -47,5 +47,3 @@ requirements:
 notes:
   - Runs through the action plugin C(incident_step), which seals the evidence and keeps the incident's journal on the controller.
 """
-
-    RETURN = r""
