@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Make or refresh a virtual environment: ``venv.py DIRECTORY REQUIREMENTS...``.
+
+Does nothing, quickly, while the requirements, the interpreter and the place of the environment are
+what they were; so every make target may call it. Runs on any Python 3.6 or later.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import interpreters
+
+STAMP = ".requirements-installed"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def ensure(directory, requirements, python):
+    """Make ``directory`` an environment of ``python`` in which ``requirements`` (files) are installed.
+
+    :param python: path of the interpreter, or a function that returns one when it is needed.
+    :returns: the path of the environment's interpreter.
+    :raises subprocess.CalledProcessError: pip could not install them; its output was shown.
+    """
+    directory = os.path.abspath(directory)
+    locks = os.path.join(ROOT, ".cache", "locks")
+    os.makedirs(locks, exist_ok=True)
+    executable = os.path.join(directory, "bin", "python")
+    stamp = os.path.join(directory, STAMP)
+    # Two makes side by side must not install into one environment at a time.
+    with open(os.path.join(locks, os.path.basename(directory)), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        installed = _read_lines(stamp) if _starts(executable) else []
+        # A moved environment is broken: its scripts carry the old path.
+        if not installed or installed[0] != directory:
+            shutil.rmtree(directory, ignore_errors=True)
+            installed = [directory]
+            chosen = python() if callable(python) else python
+            print("Making the virtual environment %s with %s" % (os.path.relpath(directory), chosen), flush=True)
+            subprocess.run([chosen, "-m", "venv", directory], check=True)
+        wanted = [_digest(path) for path in requirements]
+        if not set(wanted) <= set(installed):
+            command = [executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+            for path in requirements:
+                command += ["--requirement", path]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+            # Of what was installed before, only the sets asked for now are known to hold still.
+            _write_lines(stamp, [directory] + wanted)
+    return executable
+
+
+def controller_python():
+    """Return the path of the interpreter which the controller's environment is made with."""
+    found = interpreters.discover(interpreters.CONTROLLER_VERSIONS)
+    for version in interpreters.CONTROLLER_VERSIONS:
+        if version in found:
+            return found[version]
+    raise SystemExit("No Python 3.10 to 3.13 with venv and ensurepip was found. Install one "
+                     "(Debian and Ubuntu: python3 python3-venv).")
+
+
+def _starts(executable):
+    if not os.path.exists(executable):
+        return False
+    return subprocess.run([executable, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def _digest(path):
+    with open(path, "rb") as stream:
+        return "%s %s" % (os.path.basename(path), hashlib.sha256(stream.read()).hexdigest())
+
+
+def _read_lines(path):
+    if not os.path.exists(path):
+        return []
+    with open(path) as stream:
+        return stream.read().splitlines()
+
+
+def _write_lines(path, lines):
+    with open(path + ".new", "w") as stream:
+        stream.write("\n".join(lines) + "\n")
+    os.replace(path + ".new", path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory")
+    parser.add_argument("requirements", nargs="+")
+    options = parser.parse_args()
+    try:
+        ensure(options.directory, options.requirements, controller_python)
+    except subprocess.CalledProcessError as error:
+        sys.exit("The virtual environment could not be made: '%s' failed. The packages come from the Python package "
+                 "registry that pip is set up for." % " ".join(error.cmd))
+
+
+if __name__ == "__main__":
+    main()
