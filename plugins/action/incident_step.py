@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one door: every module of the collection runs through this action plugin.
+
+It sends the toolkit to a host that asks for it, fetches and seals the evidence that a result names,
+and appends the result to the incident's journal on the controller.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import typing
+import zlib
+
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import gap
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_action import PREFIX, IncidentAction
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import IncidentStore
+
+TOOLKIT = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "toolkit")
+
+# Big evidence comes in slices, so that neither side holds a file of gigabytes in memory.
+SLICE_BYTES = 8 * 1024 * 1024
+
+# The secret that a module needs from the controller: module -> option, file name, states that need it.
+SECRETS = {"redis_auth": ("password", "redis.password", ("secured",))}
+
+
+class ActionModule(IncidentAction):
+    """Run the module that the task names, with all that the controller has to add."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        short_name = self.module_name.removeprefix(PREFIX)
+        args = dict(self._task.args)
+        try:
+            incident = self._incident_of(short_name, args)
+            args.update(self._secret_for(short_name, args, incident))
+            args["incident_context"] = self._context(short_name, incident)
+        except ResponseError as error:
+            return dict(result, failed=True, msg=str(error))
+        try:
+            result.update(self._run_with_toolkit(args))
+            result["evidence"] = self._seal_all(incident, result.get("evidence") or [], result)
+        except AnsibleConnectionFailure as error:
+            result.update(failed=True, msg=f"Lost the connection to the host: {error}",
+                          not_checked=[gap(short_name, "the host could not be reached", "Mend the connection, then run again.")])
+            # Ansible takes an unreachable host out of the play, before it could be reported. Our
+            # playbooks ask for a failure instead, which their rescue turns into an entry of the report.
+            if not self.variable("intrusion_response_rescue_unreachable", False):
+                result["unreachable"] = True
+        except ResponseError as error:
+            result.update(failed=True, msg=str(error))
+        module_args = result.get("invocation", {}).get("module_args", {})
+        module_args.pop("incident_context", None)
+        result["incident"] = incident.name
+        return self.finish(incident, result, {key: value for key, value in module_args.items() if value is not None})
+
+    def _incident_of(self, short_name: str, args: dict[str, typing.Any]) -> IncidentStore:
+        if short_name == "quarantine" and args.get("incident"):
+            # Taking back or purging an incident that nobody knows is a slip, not a new incident.
+            return self.open_incident(args["incident"], must_exist=True)
+        return self.open_incident()
+
+    def _secret_for(self, short_name: str, args: dict[str, typing.Any], incident: IncidentStore) -> dict[str, str]:
+        if short_name not in SECRETS:
+            return {}
+        option, name, states = SECRETS[short_name]
+        if args.get(option) or args.get("state") not in states:
+            return {}
+        return {option: incident.secret(self.host, name, create=not self._task.check_mode)}
+
+    def _context(self, short_name: str, incident: IncidentStore) -> dict[str, typing.Any]:
+        context: dict[str, typing.Any] = {"incident": incident.name}
+        if self._connection.transport not in ("local", "ansible.builtin.local"):
+            context["login_user"] = self._get_remote_user()
+            if short_name == "ssh_key_revoke":
+                context["controller_keys"] = self._controller_keys()
+        return context
+
+    def _controller_keys(self) -> list[str]:
+        """Return the public keys that this controller may have logged in with: key file, its agent, defaults."""
+        keys = []
+        candidates = [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("rsa", "ecdsa", "ed25519", "ecdsa_sk", "ed25519_sk")]
+        key_file = self._connection_option("private_key_file")
+        if key_file:
+            candidates.insert(0, os.path.expanduser(key_file))
+        for candidate in candidates:
+            if os.path.exists(candidate + ".pub"):
+                with open(candidate + ".pub", encoding="utf-8", errors="replace") as stream:
+                    keys.append(stream.readline().strip())
+            elif os.path.exists(candidate):
+                # An empty passphrase is all that can be tried without asking.
+                keys.extend(_lines_of(["ssh-keygen", "-y", "-P", "", "-f", candidate]))
+        if os.environ.get("SSH_AUTH_SOCK"):
+            keys.extend(line for line in _lines_of(["ssh-add", "-L"]) if " " in line and not line.startswith("The agent"))
+        return sorted(set(keys))
+
+    def _connection_option(self, name: str) -> typing.Any:
+        try:
+            return self._connection.get_option(name)
+        except (AttributeError, KeyError):
+            return None  # connection plugins differ in their options
+
+    def _run_with_toolkit(self, args: dict[str, typing.Any]) -> dict[str, typing.Any]:
+        result = self._execute(self.module_name, args)
+        wanted = result.get("toolkit_missing")
+        if wanted is None or result.get("failed"):
+            return result
+        args["incident_context"] = dict(args["incident_context"], toolkit=_wheel_for(wanted))
+        return self._execute(self.module_name, args)
+
+    def _execute(self, name: str, args: dict[str, typing.Any]) -> dict[str, typing.Any]:
+        return self._execute_module(module_name=name, module_args=args, task_vars=self._task_vars)
+
+    def _seal_all(self, incident: IncidentStore, evidence: list[dict[str, typing.Any]],
+                  result: dict[str, typing.Any]) -> list[dict[str, typing.Any]]:
+        """Seal what the result names; an item that cannot be had is told in ``not_checked`` and fails the task."""
+        told = []
+        for item in evidence:
+            content = item.pop("content", None)
+            entry = {key: item[key] for key in ("name", "path", "size", "sha256")}
+            try:
+                entry["sealed"] = incident.sealed(self.host, item["name"], item["sha256"])
+                if entry["sealed"] is None:
+                    chunks = [zlib.decompress(base64.b64decode(content))] if content is not None else self._slices(item)
+                    entry["sealed"] = incident.seal(self.host, item["name"], item["sha256"], chunks)
+            except (ResponseError, OSError) as error:
+                entry.update(sealed=None, error=str(error))
+                result.setdefault("not_checked", []).append(
+                    gap(f"evidence {item['name']}", error, "It still lies on the host at the path named; fetch it by hand before it is purged."))
+                result.update(failed=True, msg=f"Evidence could not be sealed on the controller: {error}")
+            told.append(entry)
+        return told
+
+    def _slices(self, item: dict[str, typing.Any]) -> typing.Iterator[bytes]:
+        offset = 0
+        while offset < item["size"]:
+            slice_ = self._execute(PREFIX + "evidence_slice", {"path": item["path"], "offset": offset, "length": SLICE_BYTES})
+            if slice_.get("failed"):
+                raise ResponseError(f"{item['path']} could not be read from the host: {slice_.get('msg')}")
+            chunk = zlib.decompress(base64.b64decode(slice_["data"]))
+            if not chunk:
+                raise ResponseError(f"{item['path']} has become shorter than the {item['size']} bytes announced.")
+            offset += len(chunk)
+            yield chunk
+
+
+def _wheel_for(wanted: dict[str, str]) -> dict[str, str]:
+    with open(os.path.join(TOOLKIT, "manifest.json"), encoding="utf-8") as stream:
+        manifest = json.load(stream)
+    for wheel in manifest:
+        if (wheel["machine"], wheel["libc"]) == (wanted["machine"], wanted["libc"]):
+            with open(os.path.join(TOOLKIT, wheel["name"]), "rb") as stream:
+                data = base64.b64encode(stream.read()).decode("ascii")
+            return {"name": wheel["name"], "sha256": wheel["sha256"], "data": data}
+    raise ResponseError(
+        f"The toolkit has no psutil for {wanted['machine']} with {wanted['libc']} libc.",
+        "It has: " + ", ".join(f"{wheel['machine']}/{wheel['libc']}" for wheel in manifest) + ".")
+
+
+def _lines_of(argv: list[str]) -> list[str]:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=5, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []

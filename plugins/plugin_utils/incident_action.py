@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every action plugin of the collection shares: the incident, and the entry in its journal."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import time
+import typing
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import DEFAULT_DIRECTORY, IncidentStore
+
+PREFIX = "ecsops.intrusion_response."
+
+
+class IncidentAction(ActionBase):
+    """Base of the action plugins: knows the incident of the run and writes to its journal."""
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        self._task_vars = task_vars or {}
+        self._started = time.monotonic()
+        return result
+
+    @property
+    def module_name(self) -> str:
+        """Full name of the module that the task names."""
+        name = self._task.action
+        return name if "." in name else PREFIX + name
+
+    @property
+    def host(self) -> str:
+        """The inventory name of the host that the task is about, also when it is delegated."""
+        return self._task_vars.get("inventory_hostname", "localhost")
+
+    def variable(self, name: str, default: typing.Any = None) -> typing.Any:
+        """Return a variable of the play, its templates resolved."""
+        value = self._task_vars.get(name)
+        return default if value is None else self._templar.template(value)
+
+    def open_incident(self, name: str | None = None, must_exist: bool = False) -> IncidentStore:
+        """Return the incident of this run. Raises ``ResponseError`` as :meth:`IncidentStore.open` does."""
+        directory = os.path.expanduser(self.variable("intrusion_response_incidents_dir", DEFAULT_DIRECTORY))
+        return IncidentStore.open(directory, name or self.variable("intrusion_response_incident"), must_exist)
+
+    def record(self, incident: IncidentStore, result: dict[str, typing.Any],
+               args: dict[str, typing.Any] | None = None) -> None:
+        """Append what the task found and did to the host's journal; raises ``ResponseError``."""
+        try:
+            incident.record(self.host, self._entry(result, args))
+        except OSError as error:
+            raise ResponseError(f"The incident's journal on the controller cannot be written: {error}.") from error
+
+    def finish(self, incident: IncidentStore, result: dict[str, typing.Any],
+               args: dict[str, typing.Any] | None = None) -> dict[str, typing.Any]:
+        """Record the result and return it; a result that is not on record is a failed one."""
+        try:
+            self.record(incident, result, args)
+        except ResponseError as error:
+            result.update(failed=True, msg=str(error))
+        return result
+
+    def _entry(self, result: dict[str, typing.Any], args: dict[str, typing.Any] | None) -> dict[str, typing.Any]:
+        role = self._task._role
+        return {
+            "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
+            "phase": role.get_name(include_role_fqcn=False) if role else None,
+            "task": self._task.name or self.module_name,
+            "module": self.module_name,
+            "args": {} if self._task.no_log else (args or {}),
+            "check_mode": bool(self._task.check_mode),
+            "duration": round(time.monotonic() - self._started, 3),
+            "changed": bool(result.get("changed")),
+            "failed": bool(result.get("failed")),
+            "unreachable": bool(result.get("unreachable")),
+            "msg": result.get("msg"),
+            "findings": result.get("findings", []),
+            "actions": result.get("actions", []),
+            "not_checked": result.get("not_checked", []),
+            "evidence": result.get("evidence", []),
+            "summary": result.get("summary", {}),
+        }

@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The incident's folder on the controller: journal, sealed evidence, secrets.
+
+::
+
+    incidents/<id>/
+      incident.json            id, when it was opened
+      journal/<host>.jsonl     what every module call found and did, hash-chained
+      evidence/<host>/...      files fetched from the host, checked, read-only
+      secrets/<host>/<name>    generated passwords, mode 0600
+      report/                  report.html, report.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import string
+import tempfile
+import typing
+import urllib.parse
+
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils import journal
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+
+DEFAULT_DIRECTORY = "incidents"
+
+# A second run within a day goes on with the incident of the first: it finds its snapshot, its
+# password and its journal again. After that a run without a name opens a new one.
+CONTINUE_SECONDS = 24 * 3600
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+PASSWORD_LENGTH = 32
+
+
+class IncidentStore:
+    """One incident's folder.
+
+    :param directory: folder that holds all incidents. :param name: id of this one, an existing folder.
+    """
+
+    def __init__(self, directory: str, name: str) -> None:
+        self.name = name
+        self.root = os.path.join(os.path.abspath(directory), name)
+
+    @classmethod
+    def known(cls, directory: str) -> list[str]:
+        """Return the ids of the incidents in ``directory``, the newest last."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(directory):
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    with open(os.path.join(entry.path, "incident.json"), encoding="utf-8") as stream:
+                        found.append((json.load(stream)["opened"], entry.name))
+        return [name for opened, name in sorted(found)]
+
+    @classmethod
+    def open(cls, directory: str, name: str | None = None, must_exist: bool = False,
+             now: datetime.datetime | None = None) -> IncidentStore:
+        """Return the store of an incident, opened if it is new.
+
+        :param name: id; ``None`` goes on with the newest incident of the last day, or opens one named by the time.
+        :param must_exist: refuse to open a new one.
+        :raises ResponseError: the id is not a plain name, or unknown though it must exist, or the folder
+            cannot be written.
+        """
+        now = now or datetime.datetime.now(datetime.timezone.utc)
+        if name is not None and not _NAME.match(name):
+            raise ResponseError(
+                f"'{name}' is not an incident id.",
+                "Use up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit.")
+        if must_exist and (name is None or name not in cls.known(directory)):
+            known = ", ".join(cls.known(directory)) or "none"
+            raise ResponseError(
+                f"There is no incident '{name}' in {os.path.abspath(directory)}.",
+                f"Known there: {known}. Name one with -e intrusion_response_incident=ID, or the folder with "
+                "-e intrusion_response_incidents_dir=PATH.")
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            # Many workers start at once; the first opens the incident, the others find it.
+            with _locked(os.path.join(directory, ".lock")):
+                name = name or cls._recent(directory, now) or now.strftime("%Y%m%dT%H%M%SZ")
+                store = cls(directory, name)
+                os.makedirs(store.root, mode=0o700, exist_ok=True)
+                header = store.path("incident.json")
+                if not os.path.exists(header):
+                    _write(header, json.dumps({"id": name, "opened": now.isoformat()}, indent=1).encode() + b"\n", 0o600)
+        except OSError as error:
+            raise ResponseError(
+                f"The incident's folder cannot be written on the controller: {error}.",
+                "Name a writable one with -e intrusion_response_incidents_dir=PATH.") from error
+        return store
+
+    @classmethod
+    def _recent(cls, directory: str, now: datetime.datetime) -> str | None:
+        known = cls.known(directory)
+        if not known:
+            return None
+        with open(os.path.join(directory, known[-1], "incident.json"), encoding="utf-8") as stream:
+            opened = datetime.datetime.fromisoformat(json.load(stream)["opened"])
+        return known[-1] if (now - opened).total_seconds() < CONTINUE_SECONDS else None
+
+    def path(self, *parts: str) -> str:
+        """Return a path inside the incident's folder."""
+        return os.path.join(self.root, *parts)
+
+    def record(self, host: str, entry: dict[str, typing.Any]) -> str:
+        """Append an entry to the host's journal; returns its hash. See :mod:`journal`."""
+        return journal.append(self.path("journal", file_name(host) + ".jsonl"), dict(entry, host=host, incident=self.name))
+
+    def sealed(self, host: str, name: str, sha256: str) -> str | None:
+        """Return where this very evidence is sealed already, relative to the incident's folder, or ``None``."""
+        target = self._evidence_path(host, name)
+        digest = hashlib.sha256()
+        try:
+            with open(target, "rb") as stream:
+                for chunk in iter(lambda: stream.read(1024 * 1024), b""):
+                    digest.update(chunk)
+        except FileNotFoundError:
+            return None
+        return os.path.relpath(target, self.root) if digest.hexdigest() == sha256 else None
+
+    def seal(self, host: str, name: str, sha256: str, chunks: typing.Iterable[bytes]) -> str:
+        """Write evidence, check its hash, make it read-only.
+
+        :param chunks: the bytes of the file, in order. :return: its path relative to the incident's folder.
+        :raises ResponseError: the bytes are not those that the host named.
+        """
+        target = self._evidence_path(host, name)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        digest = hashlib.sha256()
+        descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=os.path.dirname(target))
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                for chunk in chunks:
+                    digest.update(chunk)
+                    stream.write(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if digest.hexdigest() != sha256:
+                raise ResponseError(f"The evidence {name} of {host} changed on its way: its hash is not the one that was announced.",
+                                    "Run again; if it stays so, somebody on the host writes to its quarantine.")
+            os.chmod(partial, 0o400)
+            os.replace(partial, target)
+        except BaseException:
+            os.unlink(partial)
+            raise
+        return os.path.relpath(target, self.root)
+
+    def secret(self, host: str, name: str, create: bool) -> str:
+        """Return a generated password of this incident, the same at every call.
+
+        :param create: keep a new one; without it (check mode) a new one is made up and forgotten.
+        """
+        path = self.path("secrets", file_name(host), name)
+        try:
+            with open(path, encoding="ascii") as stream:
+                return stream.read().strip()
+        except FileNotFoundError:
+            value = generate_password()
+        if create:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            _write(path, value.encode("ascii") + b"\n", 0o600)
+        return value
+
+    def _evidence_path(self, host: str, name: str) -> str:
+        parts = [part for part in name.split("/") if part]
+        if not parts or any(part in (".", "..") or "\0" in part for part in parts):
+            raise ResponseError(f"The host {host} named an evidence file '{name}' that would lie outside of the incident.")
+        return self.path("evidence", file_name(host), *parts)
+
+
+def file_name(host: str) -> str:
+    """Return an inventory name as one safe path component."""
+    quoted = urllib.parse.quote(host, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def generate_password() -> str:
+    """Return a password that satisfies the policy which the hardening role demands of others.
+
+    Letters and digits only, so that no configuration file has to quote it; 190 bits.
+    """
+    alphabet = string.ascii_letters + string.digits
+    while True:
+        value = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+        if any(c.islower() for c in value) and any(c.isupper() for c in value) and any(c.isdigit() for c in value):
+            return value
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    descriptor, partial = tempfile.mkstemp(prefix=".partial-", dir=os.path.dirname(path))
+    with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(stream.fileno(), mode)
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> typing.Iterator[None]:
+    with open(path, "a", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
