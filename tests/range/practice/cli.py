@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The commands of ``tests/range/host``."""
+
+import argparse
+import os
+import sys
+
+from . import controller
+from .base import RangeError
+from .hosts import HostSet, list_sets
+
+
+def main(argv=None):
+    """Run one command; return the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except RangeError as error:
+        print("range: %s" % error, file=sys.stderr)
+        return 1
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="tests/range/host", description="Practice hosts of this checkout.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name, function, text, hosts=None):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=function)
+        sub.add_argument("--set", default=os.environ.get("RANGE_SET", "lab"), dest="set_name", metavar="SET",
+                         help="which set of hosts (default: $RANGE_SET or lab)")
+        if hosts:
+            sub.add_argument("hosts" if hosts != "one" else "host", metavar="HOST", **(
+                {"nargs": hosts} if hosts != "one" else {}))
+        return sub
+
+    command("ensure", _ensure, "install what the controller lacks")
+    command("create", _create, "make fresh hosts, whatever was there before, and print the inventory's path", "+")
+    command("destroy", _destroy, "remove hosts, or the whole set when none is named", "*")
+    command("inventory", _inventory, "print the path of the set's Ansible inventory")
+    command("list", _list, "show the sets and their hosts")
+    sub = command("exec", _exec, "run a command as root on the host's console, beside SSH", "one")
+    sub.add_argument("argv", nargs=argparse.REMAINDER)
+    sub = command("ssh", _ssh, "log in over SSH, or run a command there", "one")
+    sub.add_argument("--user", default="root", help="root or operator")
+    sub.add_argument("argv", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _ensure(arguments):
+    controller.ensure()
+
+
+def _create(arguments):
+    controller.ensure()
+    hosts = HostSet(arguments.set_name)
+    hosts.create(arguments.hosts)
+    print(hosts.inventory)
+
+
+def _destroy(arguments):
+    HostSet(arguments.set_name).destroy(arguments.hosts or None)
+
+
+def _inventory(arguments):
+    print(HostSet(arguments.set_name).inventory)
+
+
+def _list(arguments):
+    for name in list_sets():
+        for host, facts in sorted(HostSet(name).state()["hosts"].items()):
+            print("%s\t%s\t127.0.0.1:%s\t%s" % (name, host, facts.get("port"), facts.get("staged", "-")))
+
+
+def _exec(arguments):
+    container = HostSet(arguments.set_name).container(arguments.host)
+    terminal = ["--tty"] if sys.stdin.isatty() else []
+    os.execvp("podman", ["podman", "exec", "--interactive", *terminal, container, *(arguments.argv or ["bash"])])
+
+
+def _ssh(arguments):
+    argv = HostSet(arguments.set_name).ssh_argv(arguments.host, arguments.user)
+    os.execvp("ssh", [*argv, *arguments.argv])
