@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""incident_step: what it adds to a module's call, and what it makes of the answer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import types
+import zlib
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible_collections.ecsops.intrusion_response.plugins.action import incident_step
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.toolkit import platform_tag
+
+PREFIX = "ecsops.intrusion_response."
+
+
+class Step(incident_step.ActionModule):
+    """The plugin with its host replaced by a list of answers; an exception among them is raised."""
+
+    def __init__(self, folder, module, args, answers, transport="ssh", check_mode=False, **variables):
+        self._task = types.SimpleNamespace(
+            action=PREFIX + module, args=args, name="the task", no_log=False, check_mode=check_mode, diff=False, async_val=0, delegate_to=None,
+            _role=types.SimpleNamespace(get_name=lambda include_role_fqcn: "cleanup"))
+        self._connection = types.SimpleNamespace(transport=transport, get_option=lambda name: None)
+        self._templar = types.SimpleNamespace(template=lambda value: value)
+        self._answers = list(answers)
+        self.calls = []
+        self._variables = dict(inventory_hostname="web1", intrusion_response_incidents_dir=str(folder), intrusion_response_incident="x", **variables)
+
+    def _get_remote_user(self):
+        return "operator"
+
+    def _execute_module(self, module_name, module_args, task_vars):
+        self.calls.append((module_name, dict(module_args)))
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def answer(self, monkeypatch):
+        monkeypatch.setattr(incident_step.IncidentAction.__mro__[1], "run", lambda self, tmp, task_vars: {})
+        return self.run(task_vars=self._variables)
+
+
+def journal(folder):
+    return [json.loads(line) for line in (folder / "x" / "journal" / "web1.jsonl").read_text().splitlines()]
+
+
+def evidence(content, inline=True, **changed):
+    item = dict(name="deleted_exe/7/exe", path="/q/exe", size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    if inline:
+        item["content"] = base64.b64encode(zlib.compress(content)).decode()
+    return dict(item, **changed)
+
+
+def test_the_host_hears_the_incident_and_who_is_connected(tmp_path, monkeypatch):
+    step = Step(tmp_path, "deleted_exe", {"state": "reported"}, [{"changed": False}])
+    assert step.answer(monkeypatch)["incident"] == "x"
+    assert step.calls == [(PREFIX + "deleted_exe", {"state": "reported", "incident_context": {"incident": "x", "login_user": "operator"}})]
+
+
+def test_a_local_connection_has_no_login(tmp_path, monkeypatch):
+    step = Step(tmp_path, "deleted_exe", {}, [{}], transport="local")
+    step.answer(monkeypatch)
+    assert step.calls[0][1]["incident_context"] == {"incident": "x"}
+
+
+def test_the_toolkit_is_sent_only_to_a_host_that_asks_for_it(tmp_path, monkeypatch):
+    step = Step(tmp_path, "deleted_exe", {}, [{"toolkit_missing": platform_tag()}, {"changed": True}])
+    assert step.answer(monkeypatch)["changed"] is True
+    assert [("toolkit" in args["incident_context"]) for name, args in step.calls] == [False, True]
+    assert [entry["changed"] for entry in journal(tmp_path)] == [True]
+
+
+def test_the_result_goes_into_the_journal_without_the_inner_option(tmp_path, monkeypatch):
+    answer = {"changed": True, "findings": [{"rule": "r"}], "invocation": {"module_args": {"state": "killed", "x": None, "incident_context": {"a": 1}}}}
+    Step(tmp_path, "deleted_exe", {}, [answer]).answer(monkeypatch)
+    (entry,) = journal(tmp_path)
+    assert entry["args"] == {"state": "killed"}
+    assert (entry["host"], entry["phase"], entry["changed"], entry["findings"]) == ("web1", "cleanup", True, [{"rule": "r"}])
+
+
+def test_inline_evidence_is_sealed_and_its_bytes_leave_the_result(tmp_path, monkeypatch):
+    result = Step(tmp_path, "deleted_exe", {}, [{"evidence": [evidence(b"ELF")]}]).answer(monkeypatch)
+    assert result["evidence"] == [dict(evidence(b"ELF", inline=False), sealed="evidence/web1/deleted_exe/7/exe")]
+    assert (tmp_path / "x" / result["evidence"][0]["sealed"]).read_bytes() == b"ELF"
+
+
+def test_big_evidence_comes_in_slices(tmp_path, monkeypatch):
+    content = b"0123456789"
+    slices = [{"data": base64.b64encode(zlib.compress(part)).decode()} for part in (b"01234567", b"89")]
+    step = Step(tmp_path, "deleted_exe", {}, [{"evidence": [evidence(content, inline=False)]}, *slices])
+    result = step.answer(monkeypatch)
+    assert (tmp_path / "x" / result["evidence"][0]["sealed"]).read_bytes() == content
+    assert [args["offset"] for name, args in step.calls[1:]] == [0, 8]
+
+
+@pytest.mark.parametrize(("item", "answers", "complaint"), [
+    (evidence(b"ELF", sha256="0" * 64), [], "hash is not the one"),
+    (evidence(b"ELF", inline=False), [{"failed": True, "msg": "gone"}], "could not be read from the host: gone"),
+    (evidence(b"ELF", inline=False), [{"data": base64.b64encode(zlib.compress(b"")).decode()}], "has become shorter"),
+    (evidence(b"ELF", name="../../etc/x"), [], "outside of the incident"),
+], ids=["altered", "unreadable", "cut", "traversal"])
+def test_evidence_that_cannot_be_sealed_fails_the_task_and_is_told(tmp_path, monkeypatch, item, answers, complaint):
+    result = Step(tmp_path, "deleted_exe", {}, [{"evidence": [item]}, *answers]).answer(monkeypatch)
+    assert result["failed"] and complaint in result["msg"]
+    assert complaint in result["not_checked"][0]["reason"]
+    assert journal(tmp_path)[0]["failed"] is True
+
+
+@pytest.mark.parametrize(("rescue", "unreachable"), [(False, True), (True, False)])
+def test_a_lost_host_is_on_record_and_a_playbook_may_rescue_it(tmp_path, monkeypatch, rescue, unreachable):
+    step = Step(tmp_path, "deleted_exe", {}, [AnsibleConnectionFailure("timed out")], intrusion_response_rescue_unreachable=rescue)
+    result = step.answer(monkeypatch)
+    assert result["failed"] and result.get("unreachable", False) is unreachable
+    assert "timed out" in journal(tmp_path)[0]["msg"]
+
+
+@pytest.mark.parametrize(("args", "check_mode", "given", "kept"), [
+    ({"state": "reported"}, False, False, False),
+    ({"state": "secured"}, False, True, True),
+    ({"state": "secured"}, True, True, False),
+    ({"state": "secured", "password": "Mine-12345678"}, False, "Mine-12345678", False),
+])
+def test_redis_gets_a_password_made_on_the_controller(tmp_path, monkeypatch, args, check_mode, given, kept):
+    step = Step(tmp_path, "redis_auth", args, [{}], check_mode=check_mode)
+    step.answer(monkeypatch)
+    password = step.calls[0][1].get("password")
+    assert bool(password) is bool(given) and (not isinstance(given, str) or password == given)
+    assert (tmp_path / "x" / "secrets" / "web1" / "redis.password").exists() is kept
+
+
+def test_undoing_an_unknown_incident_asks_no_host(tmp_path, monkeypatch):
+    step = Step(tmp_path, "quarantine", {"state": "restored", "incident": "typo"}, [])
+    result = step.answer(monkeypatch)
+    assert result["failed"] and "no incident 'typo'" in result["msg"] and step.calls == []
