@@ -68,7 +68,7 @@ class ActionModule(IncidentAction):
     def _incident_of(self, short_name: str, args: dict[str, typing.Any]) -> IncidentStore:
         if short_name == "quarantine" and args.get("incident"):
             # Taking back or purging an incident that nobody knows is a slip, not a new incident.
-            return self.open_incident(args["incident"], must_exist=True)
+            return self.existing_incident(args["incident"])
         return self.open_incident()
 
     def _secret_for(self, short_name: str, args: dict[str, typing.Any], incident: IncidentStore) -> dict[str, str]:

@@ -52,7 +52,7 @@ class ActionModule(IncidentAction):
         try:
             python = self._ask(chosen)
         except AnsibleConnectionFailure as error:
-            result.update(failed=True, msg=f"The host cannot be reached: {error} Check address, port, user and key, then run again with --limit.")
+            result.update(failed=True, msg=f"The host cannot be reached: {str(error).rstrip('. ')}. Check address, port, user and key, then run again with --limit.")
             if not self.variable("intrusion_response_rescue_unreachable", False):
                 result["unreachable"] = True
         except ResponseError as error:
@@ -80,7 +80,9 @@ class ActionModule(IncidentAction):
                 f"There is no root on the host: commands run as uid {uids[0]}.",
                 "Run with --become (and --ask-become-pass if sudo asks), or log in as root.")
         found = [tuple(value.split(" ", 1)) for key, value in values if key == "python"]
-        needed = max(OUR_MINIMUM, getattr(basic, "_PY_MIN", OUR_MINIMUM))
+        # A tuple since 2.17; 2.16 tells only whether the running Python will do, and takes 3.6.
+        core_minimum = getattr(basic, "_PY_MIN", None)
+        needed = max(OUR_MINIMUM, core_minimum) if isinstance(core_minimum, tuple) else OUR_MINIMUM
         for version, path in found:
             if tuple(int(part) for part in version.split(".")[:2]) >= needed:
                 return {"path": path, "version": version}

@@ -44,10 +44,16 @@ class IncidentAction(ActionBase):
         value = self._task_vars.get(name)
         return default if value is None else self._templar.template(value)
 
-    def open_incident(self, name: str | None = None, must_exist: bool = False) -> IncidentStore:
-        """Return the incident of this run. Raises ``ResponseError`` as :meth:`IncidentStore.open` does."""
-        directory = os.path.expanduser(self.variable("intrusion_response_incidents_dir", DEFAULT_DIRECTORY))
-        return IncidentStore.open(directory, name or self.variable("intrusion_response_incident"), must_exist)
+    def open_incident(self) -> IncidentStore:
+        """Return the incident of this run, opened if it is new; raises ``ResponseError``."""
+        return IncidentStore.open(self._incidents_dir(), self.variable("intrusion_response_incident") or None)
+
+    def existing_incident(self, name: str | None = None) -> IncidentStore:
+        """Return an incident that is there already: ``name``, or the one of this run, or the newest."""
+        return IncidentStore.existing(self._incidents_dir(), name or self.variable("intrusion_response_incident") or None)
+
+    def _incidents_dir(self) -> str:
+        return os.path.expanduser(self.variable("intrusion_response_incidents_dir", DEFAULT_DIRECTORY))
 
     def record(self, incident: IncidentStore, result: dict[str, typing.Any],
                args: dict[str, typing.Any] | None = None) -> None:

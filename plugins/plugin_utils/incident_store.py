@@ -65,26 +65,33 @@ class IncidentStore:
         return [name for opened, name in sorted(found)]
 
     @classmethod
-    def open(cls, directory: str, name: str | None = None, must_exist: bool = False,
-             now: datetime.datetime | None = None) -> IncidentStore:
+    def existing(cls, directory: str, name: str | None = None) -> IncidentStore:
+        """Return the store of an incident that is there already.
+
+        :param name: id; ``None`` means the newest.
+        :raises ResponseError: there is none of that id, or none at all.
+        """
+        known = cls.known(directory)
+        if name in known or (name is None and known):
+            return cls(directory, name or known[-1])
+        what = f"no incident '{name}'" if name else "no incident"
+        raise ResponseError(
+            f"There is {what} in {os.path.abspath(directory)}.",
+            f"Known there: {', '.join(known) or 'none'}. Name one with -e intrusion_response_incident=ID, or the folder with "
+            "-e intrusion_response_incidents_dir=PATH.")
+
+    @classmethod
+    def open(cls, directory: str, name: str | None = None, now: datetime.datetime | None = None) -> IncidentStore:
         """Return the store of an incident, opened if it is new.
 
         :param name: id; ``None`` goes on with the newest incident of the last day, or opens one named by the time.
-        :param must_exist: refuse to open a new one.
-        :raises ResponseError: the id is not a plain name, or unknown though it must exist, or the folder
-            cannot be written.
+        :raises ResponseError: the id is not a plain name, or the folder cannot be written.
         """
         now = now or datetime.datetime.now(datetime.timezone.utc)
         if name is not None and not _NAME.match(name):
             raise ResponseError(
                 f"'{name}' is not an incident id.",
                 "Use up to 64 letters, digits, dots, dashes and underscores, the first a letter or digit.")
-        if must_exist and (name is None or name not in cls.known(directory)):
-            known = ", ".join(cls.known(directory)) or "none"
-            raise ResponseError(
-                f"There is no incident '{name}' in {os.path.abspath(directory)}.",
-                f"Known there: {known}. Name one with -e intrusion_response_incident=ID, or the folder with "
-                "-e intrusion_response_incidents_dir=PATH.")
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
             # Many workers start at once; the first opens the incident, the others find it.

@@ -51,8 +51,15 @@ def test_an_id_that_is_no_plain_name_is_refused(folder, name):
 def test_an_unknown_incident_is_refused_with_the_known_ones_named(folder):
     IncidentStore.open(folder, "web-breach", now=NOON)
     with pytest.raises(ResponseError, match="no incident 'web-breech'.*Known there: web-breach"):
-        IncidentStore.open(folder, "web-breech", must_exist=True)
+        IncidentStore.existing(folder, "web-breech")
     assert IncidentStore.known(folder) == ["web-breach"]
+    assert IncidentStore.existing(folder).name == "web-breach"
+
+
+def test_where_there_is_no_incident_none_is_made_up(folder):
+    with pytest.raises(ResponseError, match="There is no incident in .*Known there: none"):
+        IncidentStore.existing(folder)
+    assert not os.path.exists(folder)
 
 
 def test_evidence_is_sealed_read_only_and_only_with_the_right_hash(folder):
