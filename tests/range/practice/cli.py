@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 
-from . import controller
+from . import controller, intrusion
 from .base import RangeError
 from .hosts import HostSet, list_sets
 
@@ -42,6 +42,8 @@ def _parser():
     command("destroy", _destroy, "remove hosts, or the whole set when none is named", "*")
     command("inventory", _inventory, "print the path of the set's Ansible inventory")
     command("list", _list, "show the sets and their hosts")
+    sub = command("stage", _stage, "make a host anew and stage a profile on it", "one")
+    sub.add_argument("profile", choices=intrusion.PROFILES)
     sub = command("exec", _exec, "run a command as root on the host's console, beside SSH", "one")
     sub.add_argument("argv", nargs=argparse.REMAINDER)
     sub = command("ssh", _ssh, "log in over SSH, or run a command there", "one")
@@ -59,6 +61,11 @@ def _create(arguments):
     hosts = HostSet(arguments.set_name)
     hosts.create(arguments.hosts)
     print(hosts.inventory)
+
+
+def _stage(arguments):
+    controller.ensure()
+    intrusion.stage(HostSet(arguments.set_name), arguments.host, arguments.profile)
 
 
 def _destroy(arguments):

@@ -7,39 +7,18 @@
 import os
 import pathlib
 import shutil
+import subprocess
 
-from .base import RANGE, RangeError, run, say
-
-
-def missing_packages():
-    """Return the names of packages in ``packages.txt`` whose command or file is not here."""
-    missing = []
-    for line in (RANGE / "packages.txt").read_text(encoding="ascii").splitlines():
-        if not line.strip() or line.startswith("#"):
-            continue
-        package, brings = line.split()
-        found = os.path.exists(brings) if brings.startswith("/") else _which(brings)
-        if not found:
-            missing.append(package)
-    return missing
+from .base import RANGE, REPOSITORY, RangeError, run
 
 
 def ensure():
-    """Install what is missing (root on Debian or Ubuntu), else raise :class:`RangeError` naming it in one line."""
-    missing = missing_packages()
-    if missing:
-        if os.geteuid() != 0 or not pathlib.Path("/etc/debian_version").exists():
-            raise RangeError("please install: %s (as root on Debian or Ubuntu this is done for you)" % " ".join(missing))
-        say("installing %s" % " ".join(missing))
-        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-        run(["apt-get", "update", "-q"], timeout=900, env=environment)
-        run(["apt-get", "install", "-qy", "--no-install-recommends", *missing], timeout=1800, env=environment)
-        if "nsd" in missing and pathlib.Path("/run/systemd/system").exists():
-            # Debian starts a fresh name server at once; here it is wanted on demand, on a port of its own.
-            run(["systemctl", "disable", "--now", "nsd"])
+    """Install what is missing (root on Debian or Ubuntu), else raise :class:`RangeError`; one line names what is missing."""
+    had_name_server = shutil.which("nsd", path="/usr/sbin") is not None
+    if subprocess.call([str(REPOSITORY / "tests" / "tools" / "packages.sh"), str(RANGE / "packages.txt")]) != 0:
+        raise RangeError("the practice hosts cannot be made without these packages")
+    if not had_name_server and pathlib.Path("/run/systemd/system").exists():
+        # Debian starts a fresh name server at once; here it is wanted on demand, on a port of its own.
+        run(["systemctl", "disable", "--now", "nsd"])
     if os.geteuid() != 0:
         raise RangeError("the practice hosts need root here (inode flags, private mounts): run it as root")
-
-
-def _which(command):
-    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
