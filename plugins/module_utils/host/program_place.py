@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a place is one where programs that no package owns do not belong, and why.
+
+The places are those of the Filesystem Hierarchy Standard 3.0: ``/usr/bin`` and its like are the
+packager's alone; ``/usr/local``, ``/opt``, ``/srv`` and the homes are the administrator's, where an
+unowned program that replaced itself is everyday life (agents, language version managers, releases).
+"""
+
+import os
+import stat
+
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rooted_paths
+
+WORLD_WRITABLE = "world_writable"
+DEVICE = "device"
+HIDDEN = "hidden"
+FOREIGN_DIRECTORY = "foreign_directory"
+SYSTEM_DIRECTORY = "system_directory"
+
+EXPLANATIONS = {
+    WORLD_WRITABLE: "a directory that everybody may write to",
+    DEVICE: "/dev, where no programs live",
+    HIDDEN: "a hidden name outside of the homes",
+    FOREIGN_DIRECTORY: "a directory of no package among the system's programs or settings",
+    SYSTEM_DIRECTORY: "a system directory that only packages fill",
+}
+
+# A place from which nothing that is not an intruder's runs, so that being near a malicious process is enough.
+FOUL = (WORLD_WRITABLE, DEVICE, HIDDEN, FOREIGN_DIRECTORY)
+
+_TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/shm", "/var/lock", "/var/run/lock")
+_HOMES = ("/home", "/root", "/var/home")
+
+# Directories of programs have no directories of their own; /etc and /boot have, but no programs.
+_PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
+_SETTINGS = ("/etc", "/boot")
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/libexec")
+
+
+def below(path, directory):
+    """Tell whether ``path`` lies below ``directory``."""
+    return path.startswith(directory.rstrip("/") + "/")
+
+
+def reason(path, root="/", owner_of=None):
+    """Return why a program of no package at ``path`` is out of place (one of the constants), or ``None``.
+
+    :param path: absolute inside ``root``; it need not exist any more.
+    :param root: root directory through which the process sees the path.
+    :param owner_of: callable, path → package or ``None``, of a database that speaks for this root; without it
+        nothing is said about the system's directories.
+    """
+    directory = os.path.dirname(path)
+    if any(below(path, place) for place in _TEMPORARY) or is_world_writable(directory, root):
+        return WORLD_WRITABLE
+    if owner_of is not None and below(path, "/dev"):
+        return DEVICE
+    if os.path.basename(path).startswith("."):
+        return HIDDEN
+    if not any(below(path, home) for home in _HOMES) and "/." in directory:
+        return HIDDEN
+    if owner_of is None:
+        return None
+    if directory in _PROGRAMS or directory in _LIBRARIES:
+        return SYSTEM_DIRECTORY
+    if any(below(path, place) for place in _PROGRAMS + _SETTINGS):
+        if directory in _SETTINGS or owner_of(directory):
+            return SYSTEM_DIRECTORY
+        return FOREIGN_DIRECTORY
+    return None
+
+
+def is_world_writable(directory, root="/"):
+    """Tell whether ``directory`` or one above it (but the root itself), as far as they exist, may be written by all."""
+    while directory not in ("/", ""):
+        try:
+            found = rooted_paths.status(root, directory)
+        except OSError:
+            found = None
+        if found is not None and stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH:
+            return True
+        directory = os.path.dirname(directory)
+    return False
+
+
+def is_shared(directory, root="/"):
+    """Tell whether unrelated programs lie in ``directory``: ``/tmp``, ``/usr/bin``, ``/opt``, a home."""
+    return (directory in _TEMPORARY + _HOMES + _PROGRAMS + _SETTINGS + _LIBRARIES
+            or directory in ("/", "/dev", "/opt", "/srv", "/usr", "/usr/local", "/usr/local/bin", "/usr/local/sbin", "/var", "/run")
+            or any(os.path.dirname(directory) == home for home in _HOMES)
+            or _is_writable_itself(directory, root))
+
+
+def _is_writable_itself(directory, root):
+    try:
+        found = rooted_paths.status(root, directory)
+    except OSError:
+        return True
+    return found is not None and bool(found.st_mode & stat.S_IWOTH)

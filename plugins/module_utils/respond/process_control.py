@@ -1,0 +1,355 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Freeze, kill and resume malicious processes together with what would revive them.
+
+The order is always: stop all, look again until nothing new shows, write the evidence, then end all,
+and look once more whether something came back.
+"""
+
+import os
+import shutil
+import signal
+import time
+
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import action, gap, subject, text
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_program, process_table
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import process_closure, process_evidence
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_closure import protected_pids
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_evidence import collect_evidence
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_handle import (
+    ProcessGone,
+    ProcessHandle,
+    is_stopped,
+)
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_store import DEFAULT_ROOT
+
+__all__ = ["ProcessControl", "collect_evidence", "find_running_from", "protected_pids"]
+
+STATES = ("frozen", "killed", "resumed")
+DEFAULT_MAX_PROCESSES = 20
+
+_STABLE_ROUNDS = 10
+_REVIVAL_ROUNDS = 3
+_STOP_SECONDS = 1.0
+_END_SECONDS = 5.0
+# A watchdog that restarts its bot does so within a second; twice that, and it has no second try left.
+_WATCH_SECONDS = 2.0
+_WATCH_STEP = 0.25
+
+
+class Plan:
+    """What :meth:`ProcessControl.decide` has found to be done. ``state``; ``members``: list of
+    :class:`process_closure.Member`; ``refused``: list of ``(process, why)``."""
+
+    def __init__(self, state, members, refused):
+        self.state = state
+        self.members = members
+        self.refused = refused
+
+
+class ProcessControl:
+    """Acts on the processes of one module call.
+
+    :param tool: short name of the module, the folder of its evidence. :param packages: the host's
+        :class:`packages.PackageDatabase`, or ``None``. :param max_processes: more than these are never touched.
+    :param watch_seconds: how long to look for revived processes after a kill.
+    """
+
+    def __init__(self, incident, tool, packages=None, quarantine_root=DEFAULT_ROOT, max_processes=DEFAULT_MAX_PROCESSES,
+                 proc_root="/proc", host_root="/", watch_seconds=_WATCH_SECONDS):
+        self.packages = packages
+        self.max_processes = max_processes
+        self.proc_root = proc_root
+        self.host_root = host_root
+        self.tool = tool
+        self.evidence_directory = process_evidence.directory_of(quarantine_root, incident, tool)
+        self._watch_seconds = watch_seconds
+        self._protected = protected_pids(proc_root)
+
+    # -- decide --------------------------------------------------------------------------------------------------------
+
+    def decide(self, suspects, state):
+        """Return the :class:`Plan` that brings ``suspects`` (list of :class:`process_table.Process`) to ``state``.
+
+        ``frozen``: stopped, with evidence; ``killed``: ended, with evidence; ``resumed``: running again. Touches nothing.
+        :raises ResponseError: more than ``max_processes`` would have to be touched.
+        """
+        if state not in STATES:
+            raise ValueError(state)
+        refused = [(process, self._protected[process.pid]) for process in suspects if process.pid in self._protected]
+        if state == "resumed":
+            members = [process_closure.Member(process, "it was stopped", True, self._scene()) for process in suspects
+                       if process.pid not in self._protected and is_stopped(process)]
+            return Plan(state, members, refused)
+        members = process_closure.close_over(self._scene(), suspects, self._protected)
+        self._check_ceiling(members)
+        return Plan(state, self._to_do(members, state), refused)
+
+    def planned_actions(self, plan):
+        """Return the actions of ``plan`` as check mode tells them."""
+        return [self._action(plan.state, member, "planned") for member in plan.members] + self._refusals(plan)
+
+    def _to_do(self, members, state):
+        if state == "killed":
+            return list(members.values())
+        return [member for member in members.values() if not self._is_frozen(member.process)]
+
+    def _is_frozen(self, process):
+        folder = os.path.join(self.evidence_directory, process.identity)
+        return is_stopped(process) and process_evidence.read_manifest(folder) is not None
+
+    def _check_ceiling(self, members):
+        if len(members) > self.max_processes:
+            names = ", ".join("%d %s" % (member.process.pid, text(member.process.comm))
+                              for member in list(members.values())[:5])
+            raise ResponseError(
+                "%d processes would have to be stopped, more than max_processes (%d): nothing was touched. The first: %s."
+                % (len(members), self.max_processes, names),
+                "Look at the findings of state 'reported'; if they are right, raise max_processes and run again.")
+
+    # -- apply ---------------------------------------------------------------------------------------------------------
+
+    def apply(self, plan, outcome):
+        """Carry out ``plan``; actions, evidence and gaps are added to ``outcome`` (:class:`finding.Outcome`).
+
+        :raises ResponseError: evidence cannot be kept, the ceiling is exceeded, or a signal is not permitted. What this
+            call has stopped then runs again, and nothing was ended.
+        """
+        outcome.actions.extend(self._refusals(plan))
+        if not plan.members:
+            return
+        if plan.state == "resumed":
+            self._resume(plan.members, outcome)
+            return
+        process_evidence.require_space(self.evidence_directory, [member.process for member in plan.members])
+        members = {member.process.pid: member for member in plan.members}
+        for round_left in range(_REVIVAL_ROUNDS, -1, -1):
+            members = self._stop_and_end(members, plan.state, outcome)
+            if plan.state != "killed":
+                return
+            revived = self._revived(members)
+            if not revived:
+                return
+            if not round_left:
+                outcome.not_checked.append(self._unstoppable(revived))
+                return
+            members = self._second_closure(revived, members)
+
+    def _stop_and_end(self, members, state, outcome):
+        """Stop ``members`` and all that shows beside them, keep their evidence, end them; return all of them."""
+        handles = {}
+        stopped_here = []
+        try:
+            try:
+                members = self._stop_until_stable(members, handles, stopped_here)
+                frozen_before = {pid for pid, member in members.items()
+                                 if pid not in stopped_here and self._is_frozen(member.process)}
+                evidence = self._keep_evidence(members, handles)
+            except (ResponseError, OSError):
+                _let_run(handles, stopped_here)
+                raise
+            for pid, handle in list(handles.items()):
+                names = [item[0] for item in evidence.get(pid, ())]
+                if state == "killed":
+                    self._end(members[pid], handle, names, outcome)
+                elif pid not in frozen_before:
+                    self._tell_frozen(members[pid], handle, names, outcome)
+            for items in evidence.values():
+                for name, path, size, sha256 in items:
+                    outcome.add_evidence("%s/%s" % (self.tool, name), path, size, sha256)
+            if state == "killed":
+                self._confirm_ended(members, handles, outcome)
+        finally:
+            for handle in handles.values():
+                handle.close()
+        return members
+
+    def _stop_until_stable(self, members, handles, stopped_here):
+        for _round in range(_STABLE_ROUNDS):
+            for pid, member in members.items():
+                if pid in handles:
+                    continue
+                try:
+                    handles[pid] = ProcessHandle(member.process, member.exe_file, self.proc_root)
+                    if not is_stopped(handles[pid].check()):
+                        handles[pid].signal(signal.SIGSTOP)
+                        stopped_here.append(pid)
+                except ProcessGone:
+                    self._drop(handles, pid)
+            for handle in handles.values():
+                handle.wait_stopped(_STOP_SECONDS)
+            suspects = [member.process for member in members.values() if member.suspect]
+            found = process_closure.close_over(self._scene(), suspects, self._protected, members)
+            self._check_ceiling(found)
+            if len(found) == len(members):
+                break
+            members = found
+        return members
+
+    @staticmethod
+    def _drop(handles, pid):
+        if pid in handles:
+            handles.pop(pid).close()
+
+    def _keep_evidence(self, members, handles):
+        process_evidence.prepare(self.evidence_directory)
+        before = set(os.listdir(self.evidence_directory))
+        try:
+            return {pid: collect_evidence(members[pid].process, self.evidence_directory) for pid in handles}
+        except ResponseError:
+            # Nothing will be ended, so nothing is lost; a disk that is full needs the room.
+            for name in set(os.listdir(self.evidence_directory)) - before:
+                shutil.rmtree(os.path.join(self.evidence_directory, name), ignore_errors=True)
+            raise
+
+    def _end(self, member, handle, evidence, outcome):
+        try:
+            handle.signal(signal.SIGKILL)
+        except ProcessGone:
+            return
+        outcome.actions.append(self._action("killed", member, "done", self._names(evidence)))
+
+    def _tell_frozen(self, member, handle, evidence, outcome):
+        state = handle.wait_stopped(_STOP_SECONDS)
+        if state is None:
+            return
+        outcome.actions.append(self._action("frozen", member, "done", self._names(evidence)))
+        if state not in ("T", "t"):
+            outcome.not_checked.append(gap(
+                "process %d" % member.process.pid, "it got the stop signal but is in state %s and does not stand still yet" % state,
+                "A process in uninterruptible sleep (D) stops when its system call returns; look again later."))
+
+    def _confirm_ended(self, members, handles, outcome):
+        deadline = time.monotonic() + _END_SECONDS
+        for pid, handle in handles.items():
+            if handle.wait_ended(max(0.0, deadline - time.monotonic())):
+                continue
+            outcome.not_checked.append(gap(
+                "process %d (%s)" % (pid, text(members[pid].exe)),
+                "it got the kill signal but has not ended",
+                "A process in uninterruptible sleep (state D) ends when its system call returns, or with a reboot."))
+
+    def _resume(self, members, outcome):
+        for member in members:
+            try:
+                with ProcessHandle(member.process, member.exe_file, self.proc_root) as handle:
+                    handle.signal(signal.SIGCONT)
+            except ProcessGone:
+                continue
+            outcome.actions.append(self._action("resumed", member, "done"))
+
+    # -- what comes back -----------------------------------------------------------------------------------------------
+
+    def _revived(self, ended):
+        """Return the processes that run a program of ``ended`` again, after a look for ``watch_seconds``."""
+        wanted = {member.program for member in ended.values() if member.suspect and member.program}
+        identities = {member.process.identity for member in ended.values()}
+        deadline = time.monotonic() + self._watch_seconds
+        while True:
+            found = [process for process in find_running_from(wanted, self.proc_root, exactly=True)
+                     if process.identity not in identities and process.pid not in self._protected]
+            if found or time.monotonic() >= deadline:
+                return found
+            time.sleep(_WATCH_STEP)
+
+    def _second_closure(self, revived, ended):
+        scene = self._scene()
+        programs = {member.program for member in ended.values() if member.suspect and member.program}
+        watchers = process_closure.revivers(scene, revived, programs, self._protected)
+        suspects = revived + [scene.table[pid] for pid in watchers]
+        members = process_closure.close_over(scene, suspects, self._protected)
+        for pid, why in watchers.items():
+            if pid in members:
+                members[pid].why = why
+        self._check_ceiling(members)
+        return members
+
+    def _unstoppable(self, revived):
+        scene = self._scene()
+        starters = []
+        for process in revived:
+            parent = scene.table.get(process.ppid)
+            program = parent and scene.program(parent)
+            starters.append("%d by process %d (%s)" % (process.pid, process.ppid, text(program.path) if program else "?"))
+        return gap("process %s" % ", ".join(str(process.pid) for process in revived),
+                   "it was ended and came back each time: started %s" % "; ".join(starters),
+                   "Remove what starts it (unit, crontab, init script: module malware_artifact), then run again.")
+
+    # -- telling -------------------------------------------------------------------------------------------------------
+
+    def _scene(self):
+        return process_closure.Scene(self.proc_root, self.packages, self.host_root)
+
+    def _names(self, evidence):
+        return ["%s/%s" % (self.tool, name) for name in evidence]
+
+    def _action(self, state, member, status, evidence=()):
+        done = {"frozen": "Stopped", "killed": "Ended", "resumed": "Let run again"}
+        planned = {"frozen": "Stop", "killed": "End", "resumed": "Let run again"}
+        process = member.process
+        message = "%s process %d (%s): %s." % (
+            (done if status == "done" else planned)[state], process.pid, text(member.program or process.comm), member.why)
+        undo = None
+        if state == "frozen":
+            undo = {"module": "deleted_exe", "args": {"state": "resumed", "processes": [process.identity]}}
+        elif state == "resumed":
+            undo = {"module": "deleted_exe", "args": {"state": "frozen", "processes": [process.identity]}}
+        return action("process.%s" % state, process_subject(process, member.exe), message, status, undo, evidence)
+
+    @staticmethod
+    def _refusals(plan):
+        return [action("process.%s" % plan.state, process_subject(process, process_table.read_link(process.where, "exe") or ""),
+                       "Process %d is left alone: %s." % (process.pid, why), "refused")
+                for process, why in plan.refused]
+
+
+def process_subject(process, exe):
+    """Return the :func:`finding.subject` of a process; ``exe``: its link."""
+    return subject("process", "pid %d" % process.pid, pid=process.pid, start_time=process.start_time,
+                   comm=text(process.comm), exe=text(exe))
+
+
+def find_running_from(paths, proc_root="/proc", exactly=False):
+    """Return the processes (:class:`process_table.Process`) that run from one of ``paths``.
+
+    A path is a program, a script that an interpreter runs, or a directory with such; as the process names it, or by
+    another name of the same file (``(device, inode)``). Protected ones are among them: who acts has to leave them out.
+
+    :param exactly: leave out programs that lie below a path.
+    """
+    files = set()
+    wanted = []
+    for path in paths:
+        wanted.append(path.rstrip("/"))
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        files.add((status.st_dev, status.st_ino))
+    found = []
+    for process in process_table.snapshot(proc_root).values():
+        if process.kernel_thread:
+            continue
+        program = process_program.program(process.where)
+        if program is None:
+            continue
+        names = {program.path, program.exe}
+        if any(name == path or (not exactly and name.startswith(path + "/")) for name in names for path in wanted):
+            found.append(process)
+            continue
+        status = process_table.exe_status(process.where)
+        if status is not None and status.file in files:
+            found.append(process)
+    return found
+
+
+def _let_run(handles, stopped_here):
+    for pid in stopped_here:
+        if pid in handles:
+            try:
+                handles[pid].signal(signal.SIGCONT)
+            except ProcessGone:
+                continue
