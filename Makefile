@@ -20,24 +20,45 @@ help: ## list what can be made
 
 # ---- set-up ------------------------------------------------------------------------------------
 
-.PHONY: base controller venv link
+.PHONY: base link controller venv
 base:
-	@tests/tools/packages.sh base
+	@tests/tools/packages.sh requirements/debian.txt
 
 link: base
 	@mkdir -p $(dir $(COLLECTION)) && ln -sfn ../../../.. $(COLLECTION)
 
 controller: link ## what the playbooks need: virtual environment and collection path
-	@python3 tests/tools/venv.py .venv requirements/controller.txt
+	@python3 tests/tools/environment.py .venv requirements/controller.txt
 
 venv: link ## the same with everything for the tests
-	@python3 tests/tools/venv.py .venv requirements/controller.txt requirements/test.txt
+	@tests/tools/packages.sh requirements/debian-test.txt
+	@python3 tests/tools/environment.py .venv requirements/controller.txt requirements/test.txt
 
 # ---- the main job ------------------------------------------------------------------------------
 
 .PHONY: site
 site: controller ## clean an intruded practice host before your eyes; INVENTORY=hosts.ini: your own hosts
 	@tests/range/site $(INVENTORY)
+
+# ---- tests -------------------------------------------------------------------------------------
+
+.PHONY: lint specs sanity unit galaxy
+lint: venv specs ## ansible-lint, ruff, yamllint, changelog fragments, specs
+	@python tests/tools/lint.py
+
+specs: venv ## do the roles' defaults, argument_specs and README agree?
+	@python tests/tools/check_specs.py roles
+
+sanity: venv ## ansible-test sanity, no ignore entries; ARGS="--test pep8 plugins/modules/x.py"
+	@python tests/tools/sanity.py -- $(ARGS)
+
+unit: venv ## unit tests on every Python 3.6 to 3.13; ON=3.6,controller ARGS="-k quarantine"
+	@python tests/tools/unit.py --only "$(ON)" -- $(ARGS)
+
+galaxy: venv ## build the collection and let the Galaxy importer judge it
+	@python tests/tools/galaxy.py
+
+# ------------------------------------------------------------------------------------------------
 
 .PHONY: clean
 clean: ## remove what was made here: build/, caches, the virtual environment (not incidents/)

@@ -16,7 +16,7 @@ TARGET_VERSIONS = tuple((3, minor) for minor in range(6, 14))
 # ansible-core 2.19 on 3.11 is what the collection is developed with; the others follow by age.
 CONTROLLER_VERSIONS = ((3, 11), (3, 12), (3, 13), (3, 10))
 
-_PROBE = "import sys, venv, ensurepip, ssl; print('%d.%d %s' % (sys.version_info[0], sys.version_info[1], sys.executable))"
+_PROBE = "import sys, venv, ensurepip, ssl; print('%d.%d' % sys.version_info[:2], sys.executable)"
 
 
 def discover(versions=TARGET_VERSIONS):
@@ -40,8 +40,7 @@ def _candidates(version):
     on_path = shutil.which(name)
     if on_path:
         yield on_path
-    for path in sorted(glob.glob(os.path.join(_pyenv_root(), "versions", "%d.%d.*" % version, "bin", name))):
-        yield path
+    yield from sorted(glob.glob(os.path.join(_pyenv_root(), "versions", "%d.%d.*" % version, "bin", name)))
 
 
 def _pyenv_root():
@@ -54,8 +53,8 @@ def _pyenv_root():
 
 def _probe(candidate, version):
     try:
-        answer = subprocess.run([candidate, "-c", _PROBE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL, universal_newlines=True, timeout=60)
+        answer = subprocess.run([candidate, "-c", _PROBE], check=False, timeout=60, universal_newlines=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return None
     said, _blank, path = answer.stdout.strip().partition(" ")

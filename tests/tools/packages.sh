@@ -1,38 +1,33 @@
 #!/usr/bin/env bash
-# packages.sh PART...: make sure that the packages of requirements/debian.txt are there for these parts.
+# packages.sh LIST...: make sure that the packages of these lists are installed. A line of a list is a package and
+# the proof that it is there: a command, an absolute path or python3:MODULE.
 # With root on Debian or Ubuntu it installs the missing ones, elsewhere it says in one line what is missing.
 set -euo pipefail
-
-list="$(dirname "$0")/../../requirements/debian.txt"
 
 present() {
     case "$1" in
         /*) [ -e "$1" ] ;;
         python3:*) python3 -c "import ${1#python3:}" 2>/dev/null ;;
-        *) command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] ;;
+        *) PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
     esac
 }
 
 missing=()
-for part in "$@"; do
-    while read -r of package proof; do
-        if [ "$of" = "$part" ] && ! present "$proof"; then
-            missing+=("$package")
-        fi
-    done < "$list"
-done
+while read -r package proof; do
+    present "$proof" || missing+=("$package")
+done < <(sed -e '/^#/d' -e '/^$/d' "$@")
 [ "${#missing[@]}" -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Missing for '$*': ${missing[*]} (names of Debian packages). Install them, or run as root on Debian or Ubuntu." >&2
+    echo "Please install: ${missing[*]} (names of Debian packages; as root on Debian or Ubuntu this is done for you)." >&2
     exit 1
 fi
-echo "Installing for '$*': ${missing[*]}"
+echo "Installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+if ! { apt-get -q update && apt-get -q install -y --no-install-recommends "${missing[@]}"; } </dev/null >"$log" 2>&1; then
     tail -n 20 "$log" >&2
-    echo "apt-get could not install: ${missing[*]}. Its log is $log." >&2
+    echo "apt-get could not install ${missing[*]}; all that it said is in $log." >&2
     exit 1
 fi
 rm -f "$log"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make or refresh a virtual environment: ``venv.py DIRECTORY REQUIREMENTS...``.
+"""Make or refresh a virtual environment: ``environment.py DIRECTORY REQUIREMENTS...``.
 
 Does nothing, quickly, while the requirements, the interpreter and the place of the environment are
 what they were; so every make target may call it. Runs on any Python 3.6 or later.
@@ -22,10 +22,16 @@ STAMP = ".requirements-installed"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def ensure(directory, requirements, python):
+# What comes with Python 3.6 is older than the tags of today's wheels. 21.3 is the last pip for it.
+PIP = "pip >= 20.3, < 22 ; python_version < '3.7'"
+QUIETLY = ("-qq", "--disable-pip-version-check")
+
+
+def ensure(directory, requirements, python, output=None):
     """Make ``directory`` an environment of ``python`` in which ``requirements`` (files) are installed.
 
     :param python: path of the interpreter, or a function that returns one when it is needed.
+    :param output: an open file for what venv and pip say; standard output and error when ``None``.
     :returns: the path of the environment's interpreter.
     :raises subprocess.CalledProcessError: pip could not install them; its output was shown.
     """
@@ -44,13 +50,14 @@ def ensure(directory, requirements, python):
             installed = [directory]
             chosen = python() if callable(python) else python
             print("Making the virtual environment %s with %s" % (os.path.relpath(directory), chosen), flush=True)
-            subprocess.run([chosen, "-m", "venv", directory], check=True)
+            _run([chosen, "-m", "venv", directory], output)
+            _run([executable, "-m", "pip", "install", *QUIETLY, "--upgrade", PIP], output)
         wanted = [_digest(path) for path in requirements]
         if not set(wanted) <= set(installed):
-            command = [executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+            command = [executable, "-m", "pip", "install", *QUIETLY]
             for path in requirements:
                 command += ["--requirement", path]
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+            _run(command, output)
             # Of what was installed before, only the sets asked for now are known to hold still.
             _write_lines(stamp, [directory] + wanted)
     return executable
@@ -66,10 +73,14 @@ def controller_python():
                      "(Debian and Ubuntu: python3 python3-venv).")
 
 
+def _run(command, output):
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
 def _starts(executable):
     if not os.path.exists(executable):
         return False
-    return subprocess.run([executable, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    return subprocess.run([executable, "-c", ""], check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def _digest(path):

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the unit tests: ``tests/unit/target`` on every Python from 3.6 to 3.13 that this machine has, each in an
+environment of its own without Ansible, and ``tests/unit/controller`` in the project's environment.
+
+An interpreter that is absent is named; one that fails, fails the whole.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree
+
+import environment
+import interpreters
+import summary
+
+CONTROLLER = "controller"
+LOGS = os.path.join("build", "unit")
+
+
+class Run:
+    """One run of pytest: on which interpreter, what came out."""
+
+    def __init__(self, name, tests, python):
+        self.name = name
+        self.tests = tests
+        self.python = python
+        self.log = os.path.join(LOGS, name + ".log")
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.code = None
+        self.seconds = 0.0
+
+    def execute(self, arguments):
+        """Make the environment when needed, run pytest, keep its words in ``log`` and its counts."""
+        begin = time.monotonic()
+        report = os.path.join(LOGS, self.name + ".xml")
+        if os.path.exists(report):
+            os.remove(report)
+        with open(self.log, "w") as stream:
+            try:
+                python = self.python(stream)
+            except subprocess.CalledProcessError as error:
+                stream.seek(0, os.SEEK_END)
+                stream.write("The environment could not be made: %s\n" % error)
+                self.code = 1
+                return self
+            command = [python, "-m", "pytest", self.tests, "--junit-xml", report, *arguments]
+            self.code = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=stream,
+                                       stderr=subprocess.STDOUT).returncode
+        if os.path.exists(report):
+            self.counts = _counts(report)
+        self.seconds = time.monotonic() - begin
+        return self
+
+    def tell(self):
+        """Print the outcome, and the whole log when it failed."""
+        verdict = "ok" if self.code == 0 else "FAILED"
+        with open(self.log, errors="replace") as stream:
+            words = stream.read().rstrip()
+        if self.code != 0:
+            print(words)
+        else:
+            skips = [line for line in words.splitlines() if line.startswith("SKIPPED")]
+            print("".join("    %s\n" % line for line in skips), end="")
+        print("unit %-10s %-6s %4d passed, %d failed, %d skipped, %.0f s" % (
+            self.name, verdict, self.counts["passed"], self.counts["failed"], self.counts["skipped"], self.seconds),
+            flush=True)
+
+
+def _counts(report):
+    suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314 - pytest wrote it a moment ago
+    total, failures, errors, skipped = (int(suite.get(key)) for key in ("tests", "failures", "errors", "skipped"))
+    return {"passed": total - failures - errors - skipped, "failed": failures + errors, "skipped": skipped}
+
+
+def _target_run(version, path):
+    name = "%d.%d" % version
+    directory = os.path.join(".cache", "venvs", name)
+    requirements = [os.path.join("requirements", "target.txt")]
+    return Run(name, os.path.join("tests", "unit", "target"),
+               lambda output: environment.ensure(directory, requirements, path, output))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", metavar="NAME,...", help="of 3.6 to 3.13 and controller; all when empty")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="side by side (%(default)s)")
+    parser.add_argument("arguments", nargs="*", help="passed to pytest, after --")
+    options = parser.parse_args()
+    os.makedirs(LOGS, exist_ok=True)
+
+    known = ["%d.%d" % version for version in interpreters.TARGET_VERSIONS] + [CONTROLLER]
+    wanted = [name for name in options.only.split(",") if name] or known
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        sys.exit("Unknown: %s. There are: %s" % (", ".join(unknown), ", ".join(known)))
+
+    found = interpreters.discover()
+    runs = [_target_run(version, path) for version, path in sorted(found.items())]
+    runs.append(Run(CONTROLLER, os.path.join("tests", "unit", "controller"), lambda _output: sys.executable))
+    present = [run.name for run in runs]
+    absent = [name for name in known if name in wanted and name not in present]
+    runs = [run for run in runs if run.name in wanted]
+    if absent:
+        print("Not on this machine, so not tested on: %s" % ", ".join(absent))
+    if not runs:
+        sys.exit("None of the interpreters asked for is on this machine.")
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        # The controller's tests take longest: they begin first.
+        futures = [pool.submit(run.execute, options.arguments) for run in reversed(runs)]
+        for future in concurrent.futures.as_completed(futures):
+            future.result().tell()
+
+    total = {key: sum(run.counts[key] for run in runs) for key in ("passed", "failed", "skipped")}
+    failed = [run.name for run in runs if run.code != 0]
+    note = "on " + ", ".join(run.name for run in runs)
+    if absent:
+        note += "; absent: " + ", ".join(absent)
+    # A run can fail before it counts anything.
+    summary.tell(total["passed"], max(total["failed"], len(failed)), total["skipped"], note)
+    print("Unit tests %s" % note, flush=True)
+    if failed:
+        sys.exit("Failed on: %s (logs in %s)" % (", ".join(failed), LOGS))
+
+
+if __name__ == "__main__":
+    main()
