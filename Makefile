@@ -58,6 +58,12 @@ unit: venv ## unit tests on every Python 3.6 to 3.13; ON=3.6,controller ARGS="-k
 galaxy: venv ## build the collection and let the Galaxy importer judge it
 	@python tests/tools/galaxy.py
 
+# ---- figures -----------------------------------------------------------------------------------
+
+.PHONY: benchmark
+benchmark: venv ## measure into build/benchmark.json; ONLY=name,name
+	@python tests/benchmark/run.py --only "$(ONLY)"
+
 # ------------------------------------------------------------------------------------------------
 
 .PHONY: clean
