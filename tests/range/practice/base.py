@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -38,8 +39,8 @@ def run(argv, stdin=None, timeout=600, check=True, env=None):
     """
     argv = [str(part) for part in argv]
     try:
-        done = subprocess.run(argv, input=stdin if stdin is not None else "", text=True, capture_output=True,
-                              timeout=timeout, env=env)
+        done = subprocess.run(argv, check=False, input=stdin if stdin is not None else "", text=True,
+                              capture_output=True, timeout=timeout, env=env)
     except FileNotFoundError:
         raise RangeError("command not found: %s" % argv[0]) from None
     except subprocess.TimeoutExpired:
@@ -71,3 +72,21 @@ def write_private(path, content):
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
         stream.write(content)
     os.replace(temporary, path)
+
+
+def free_port(preferred=None, both=False):
+    """Return a TCP port of 127.0.0.1 that nobody uses: ``preferred`` if that is so, else any.
+
+    :param both: it must be free for UDP as well.
+    """
+    for port in ([preferred] if preferred else []) + [0] * 20:
+        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
+            try:
+                stream.bind(("127.0.0.1", port))
+                port = stream.getsockname()[1]
+                if both:
+                    datagram.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RangeError("no free port on 127.0.0.1")

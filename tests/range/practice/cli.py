@@ -5,12 +5,13 @@
 """The commands of ``tests/range/host``."""
 
 import argparse
+import json
 import os
 import sys
 
-from . import controller, intrusion
+from . import controller, dns, intrusion, manifest, verify
 from .base import RangeError
-from .hosts import HostSet, list_sets
+from .hosts import HostSet, destroy_everything, list_sets
 
 
 def main(argv=None):
@@ -40,10 +41,22 @@ def _parser():
     command("ensure", _ensure, "install what the controller lacks")
     command("create", _create, "make fresh hosts, whatever was there before, and print the inventory's path", "+")
     command("destroy", _destroy, "remove hosts, or the whole set when none is named", "*")
+    command("destroy-everything", _destroy_everything, "remove all hosts of all sets of this checkout")
+    command("dns", _dns, "start the set's name servers and print their ports on 127.0.0.1 (JSON)")
     command("inventory", _inventory, "print the path of the set's Ansible inventory")
     command("list", _list, "show the sets and their hosts")
     sub = command("stage", _stage, "make a host anew and stage a profile on it", "one")
     sub.add_argument("profile", choices=intrusion.PROFILES)
+    sub = command("verify", _verify, "look whether staged hosts are clean now", "+")
+    sub.add_argument("--all", action="store_true", help="show what passed, too")
+    sub = command("manifest", _manifest, "write a manifest of the host's files and processes (JSON)", "one")
+    sub.add_argument("file", type=argparse.FileType("w"), help="where to write it; - is standard output")
+    sub = command("compare", _compare, "tell how two manifests differ; exit 1 when they do")
+    sub.add_argument("before", type=argparse.FileType("r"))
+    sub.add_argument("after", type=argparse.FileType("r"))
+    sub.add_argument("--no-processes", action="store_true", help="compare files only")
+    sub.add_argument("--no-directory-times", action="store_true", help="the mtime of a directory does not count")
+    sub.add_argument("--but-for", action="append", default=[], metavar="PATH", help="may differ, with all below it")
     sub = command("exec", _exec, "run a command as root on the host's console, beside SSH", "one")
     sub.add_argument("argv", nargs=argparse.REMAINDER)
     sub = command("ssh", _ssh, "log in over SSH, or run a command there", "one")
@@ -68,8 +81,43 @@ def _stage(arguments):
     intrusion.stage(HostSet(arguments.set_name), arguments.host, arguments.profile)
 
 
+def _verify(arguments):
+    hosts = HostSet(arguments.set_name)
+    failed = 0
+    for name in arguments.hosts:
+        told = verify.verify(hosts, name)
+        for passed, what, detail in told:
+            if not passed or arguments.all:
+                word = "ok" if passed else "FAILED"
+                print("%s\t%s\t%s%s" % (name, word, what, ": " + detail[:600] if detail else ""))
+        print("%s\t%d of %d checks passed" % (name, sum(item[0] for item in told), len(told)))
+        failed += not told.passed
+    return 1 if failed else 0
+
+
+def _manifest(arguments):
+    json.dump(manifest.take(HostSet(arguments.set_name), arguments.host), arguments.file)
+
+
+def _compare(arguments):
+    lines = manifest.compare(
+        json.load(arguments.before), json.load(arguments.after), processes=not arguments.no_processes,
+        directory_times=not arguments.no_directory_times, but_for=arguments.but_for)
+    print("\n".join(lines) or "no difference")
+    return 1 if lines else 0
+
+
 def _destroy(arguments):
     HostSet(arguments.set_name).destroy(arguments.hosts or None)
+
+
+def _destroy_everything(arguments):
+    destroy_everything()
+
+
+def _dns(arguments):
+    controller.ensure()
+    print(json.dumps(dns.start(HostSet(arguments.set_name).dns_folder)))
 
 
 def _inventory(arguments):
@@ -85,9 +133,13 @@ def _list(arguments):
 def _exec(arguments):
     container = HostSet(arguments.set_name).container(arguments.host)
     terminal = ["--tty"] if sys.stdin.isatty() else []
-    os.execvp("podman", ["podman", "exec", "--interactive", *terminal, container, *(arguments.argv or ["bash"])])
+    _become("podman", ["podman", "exec", "--interactive", *terminal, container, *(arguments.argv or ["bash"])])
 
 
 def _ssh(arguments):
     argv = HostSet(arguments.set_name).ssh_argv(arguments.host, arguments.user)
-    os.execvp("ssh", [*argv, *arguments.argv])
+    _become("ssh", [*argv, *arguments.argv])
+
+
+def _become(command, argv):
+    os.execvp(command, argv)  # noqa: S606 - the terminal belongs to ssh or podman from here on

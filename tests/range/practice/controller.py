@@ -11,14 +11,16 @@ import subprocess
 
 from .base import RANGE, REPOSITORY, RangeError, run
 
+NAME_SERVERS = ("nsd", "unbound")
+
 
 def ensure():
-    """Install what is missing (root on Debian or Ubuntu), else raise :class:`RangeError`; one line names what is missing."""
-    had_name_server = shutil.which("nsd", path="/usr/sbin") is not None
+    """Install what is missing (root on Debian or Ubuntu); else one line names it, and :class:`RangeError` is raised."""
+    servers = [name for name in NAME_SERVERS if not shutil.which(name, path="/usr/sbin")]
     if subprocess.call([str(REPOSITORY / "tests" / "tools" / "packages.sh"), str(RANGE / "packages.txt")]) != 0:
         raise RangeError("the practice hosts cannot be made without these packages")
-    if not had_name_server and pathlib.Path("/run/systemd/system").exists():
-        # Debian starts a fresh name server at once; here it is wanted on demand, on a port of its own.
-        run(["systemctl", "disable", "--now", "nsd"])
+    if servers and pathlib.Path("/run/systemd/system").exists():
+        # Debian starts a fresh name server at once; here they are wanted on demand, on ports of their own.
+        run(["systemctl", "disable", "--now", *servers])
     if os.geteuid() != 0:
         raise RangeError("the practice hosts need root here (inode flags, private mounts): run it as root")

@@ -15,11 +15,10 @@ import pathlib
 import re
 import resource
 import shutil
-import socket
 import time
 
-from . import image
-from .base import BUILD, CACHE, CHECKOUT, RangeError, lock, run, say, write_private
+from . import dns, image
+from .base import BUILD, CACHE, CHECKOUT, RangeError, free_port, lock, run, say, write_private
 
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
 BOOT_SECONDS = 120
@@ -47,6 +46,7 @@ class HostSet:
         self.name = name
         self.folder = BUILD / name
         self.inventory = self.folder / "inventory.ini"
+        self.dns_folder = self.folder / "dns"
         self.known_hosts = self.folder / "known_hosts"
         self._state_file = self.folder / "state.json"
         # Short, since a socket's path may have 107 bytes; apart, since a recreated host must not be met through a
@@ -71,7 +71,7 @@ class HostSet:
         write_private(self._state_file, json.dumps(state, indent=1, sort_keys=True) + "\n")
 
     def create(self, names):
-        """Make fresh hosts called ``names``, whatever was there under these names before, and wait until SSH answers."""
+        """Make fresh hosts called ``names``, whatever was there before, and wait until SSH answers."""
         for name in names:
             if not NAME.match(name):
                 raise RangeError("not a name for a host: %r (lower case letters, digits, dashes)" % name)
@@ -93,8 +93,7 @@ class HostSet:
             whole = names is None
             if whole:
                 prefix = self.container("")
-                listed = run(["podman", "ps", "--all", "--format", "{{.Names}}", "--filter", "name=^" + prefix]).stdout
-                names = [line[len(prefix):] for line in listed.split() if line.startswith(prefix)]
+                names = [container[len(prefix):] for container in _containers(prefix)]
             state = self.state()
             for name in names:
                 self._remove_container(name)
@@ -102,6 +101,7 @@ class HostSet:
             write_private(self._state_file, json.dumps(state, indent=1, sort_keys=True) + "\n")
             self._write_inventory()
         if whole:
+            dns.stop(self.dns_folder)
             shutil.rmtree(self.folder, ignore_errors=True)
             shutil.rmtree(self._control_folder, ignore_errors=True)
 
@@ -127,7 +127,7 @@ class HostSet:
         self._remove_container(name)
         remembered = self.state()["hosts"].get(name, {}).get("port")
         for attempt in range(5):
-            port = _free_port(remembered if attempt == 0 else None)
+            port = free_port(remembered if attempt == 0 else None)
             done = run(["podman", "run", "--detach", "--runtime", "runc", "--privileged", "--systemd=always",
                         "--pull=never", "--name", self.container(name), "--hostname", name, "--pids-limit=-1",
                         "--publish", "127.0.0.1:%d:22" % port, *_limits(), built], check=False)
@@ -225,20 +225,22 @@ def make_key(path, comment):
 
 
 def list_sets():
-    """Return the names of this checkout's sets that have a folder or a container."""
-    names = {path.name for path in BUILD.iterdir() if path.is_dir()} if BUILD.is_dir() else set()
-    return sorted(names)
+    """Return the names of this checkout's sets."""
+    return sorted(path.name for path in BUILD.iterdir() if path.is_dir()) if BUILD.is_dir() else []
 
 
-def _free_port(preferred=None):
-    for port in filter(None, (preferred, 0)) if preferred else (0,):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
-    return _free_port()
+def destroy_everything():
+    """Remove all sets of this checkout, and containers whose set's folder is lost."""
+    for name in list_sets():
+        HostSet(name).destroy()
+    prefix = "range-%s-" % CHECKOUT
+    for container in _containers(prefix):
+        run(["podman", "rm", "--force", "--time", "0", "--ignore", container])
+
+
+def _containers(prefix):
+    listed = run(["podman", "ps", "--all", "--format", "{{.Names}}", "--filter", "name=^" + prefix]).stdout
+    return [name for name in listed.split() if name.startswith(prefix)]
 
 
 def _limits():

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The image of the practice hosts: a Debian 12 tree by mmdebstrap, kept between runs, then prepared by a Containerfile."""
+"""The image of the practice hosts: a Debian 12 tree by mmdebstrap, kept between runs, and a Containerfile on top."""
 
 import hashlib
 import os

@@ -17,6 +17,11 @@ from .resp import Redis
 PROFILES = ("clean", "billgates")
 # The key's name in Redis, as in the wild.
 REDIS_KEY = "crackit"
+# One text on standard input carries both: the client becomes a module, then the script follows.
+_WITH_CLIENT = """import sys, types
+sys.modules["resp"] = types.ModuleType("resp")
+exec(%r, sys.modules["resp"].__dict__)
+"""
 
 
 def stage(hosts, name, profile):
@@ -41,9 +46,9 @@ def intruder_key(hosts, name):
 
 
 def script(name):
-    """Return the source of a script for a host, with the Redis client in front."""
-    return (RANGE / "practice" / "resp.py").read_text(encoding="utf-8") + (
-        RANGE / "staging" / name).read_text(encoding="utf-8")
+    """Return the source of a script for a host; it finds the Redis client as the module ``resp``."""
+    client = (RANGE / "practice" / "resp.py").read_text(encoding="utf-8")
+    return _WITH_CLIENT % client + (RANGE / "staging" / name).read_text(encoding="utf-8")
 
 
 def _run_script(hosts, name, file_name, wanted):
@@ -55,7 +60,7 @@ def _intrude(hosts, name):
     key = intruder_key(hosts, name)
     make_key(key, "root@crackit")
     public_key = key.with_name(key.name + ".pub").read_text(encoding="ascii").strip()
-    _write_key_through_redis(_address(hosts, name), public_key)
+    _write_key_through_redis(address(hosts, name), public_key)
 
     locked_out = hosts.ssh(name, "true", check=False)
     if locked_out.returncode == 0:
@@ -74,7 +79,8 @@ def _intrude(hosts, name):
     return facts
 
 
-def _address(hosts, name):
+def address(hosts, name):
+    """Return the host's own address, on the containers' network."""
     shown = run(["podman", "inspect", "--format", "{{.NetworkSettings.IPAddress}}", hosts.container(name)])
     return shown.stdout.strip()
 

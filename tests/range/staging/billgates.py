@@ -184,8 +184,8 @@ def write(path, content, mode=0o644):
 
 def run(*argv, stdin="", env=None):
     """Run a command; end with its own words when it fails."""
-    done = subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
-                          env=env)
+    done = subprocess.run(argv, check=False, input=stdin, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True)
     if done.returncode != 0:
         raise SystemExit("%s: %s" % (argv[0], done.stderr or done.stdout))
 

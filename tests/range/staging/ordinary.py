@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+from resp import Redis, contents
+
 TOOLS = ("ps", "netstat", "lsof", "ss")
 UNIT = """[Unit]
 Description=%(text)s
@@ -71,6 +73,9 @@ def main(wanted):
     run("systemctl", "enable", "-q", "redis-server.service")
     run("systemctl", "start", "redis-server.service")
     keys = fill_redis(wanted.get("password"))
+    if wanted["redis"] == "kept":
+        # No dump of its own shall change the files while somebody compares them.
+        authenticated_save(wanted["password"])
     services = {name: main_process(name) for name in ("ssh", "cron", "redis-server")}
     return {"tools": tools, "innocents": innocents, "services": services, "redis_keys": keys}
 
@@ -130,7 +135,7 @@ def install_agent(version):
         write(tree / "lib/systemd/system/fleet-agent.service",
               UNIT % {"text": "Fleet agent", "command": "/usr/sbin/fleet-agent infinity"})
         write(tree / "DEBIAN/control", "Package: fleet-agent\nVersion: %s\nArchitecture: all\n"
-              "Maintainer: Practice <practice@example.invalid>\nDescription: waits for orders that never come\n" % version)
+              "Maintainer: Practice <practice@example.invalid>\nDescription: waits for orders\n" % version)
         sums = ""
         for path in ("usr/sbin/fleet-agent", "lib/systemd/system/fleet-agent.service"):
             sums += "%s  %s\n" % (hashlib.md5((tree / path).read_bytes()).hexdigest(), path)
@@ -186,6 +191,13 @@ def fill_redis(password):
     return contents(redis)
 
 
+def authenticated_save(password):
+    """Have Redis write its dump now."""
+    redis = Redis("127.0.0.1")
+    redis("AUTH", password)
+    redis("SAVE")
+
+
 def main_process(unit):
     """Return the identity of a service's main process: pid, start time in ticks, name, executable's link."""
     pid = int(run("systemctl", "show", "--property=MainPID", "--value", unit + ".service"))
@@ -225,7 +237,7 @@ def write(path, content, mode=0o644):
 
 def run(*argv):
     """Run a command and return what it says; end with its own words when it fails."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+    done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
                           stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         raise SystemExit("%s: %s" % (" ".join(argv), done.stderr or done.stdout))
