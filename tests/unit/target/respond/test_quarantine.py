@@ -70,7 +70,7 @@ def make_acl(top):
 def make_capable(top):
     put(top)
     os.chown(str(top), 12, 34)
-    os.chmod(str(top), 0o6751)  # noqa: S103 - set-id bits are what is tested
+    os.chmod(str(top), 0o6751)
     os.setxattr(str(top), "security.capability", CAP_NET_RAW)
     os.setxattr(str(top), "trusted.note", b"\x00\xff")
 
@@ -100,7 +100,7 @@ def make_dangling_hostile_symlink(top):
 
 def make_fifo(top):
     os.mkfifo(str(top), 0o622)
-    os.chmod(str(top), 0o622)  # noqa: S103 - a mode that umask would have cut
+    os.chmod(str(top), 0o622)
 
 
 def make_socket(top):
