@@ -11,7 +11,10 @@ from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident
 
 
 class ActionModule(IncidentAction):
-    """Fills in ``incident_dir`` where the task does not name it. The report is no step of the incident: no journal entry."""
+    """Fills in ``incident_dir`` where the task does not name it.
+
+    The report is no step of the incident: it has no entry in the journal.
+    """
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)

@@ -53,7 +53,8 @@ class ActionModule(IncidentAction):
             result["evidence"] = self._seal_all(incident, result.get("evidence") or [], result)
         except AnsibleConnectionFailure as error:
             result.update(failed=True, msg=f"Lost the connection to the host: {error}",
-                          not_checked=[gap(short_name, "the host could not be reached", "Mend the connection, then run again.")])
+                          not_checked=[gap(short_name, "the host could not be reached",
+                                           "Mend the connection, then run again.")])
             # Ansible takes an unreachable host out of the play, before it could be reported. Our
             # playbooks ask for a failure instead, which their rescue turns into an entry of the report.
             if not self.variable("intrusion_response_rescue_unreachable", False):
@@ -90,7 +91,8 @@ class ActionModule(IncidentAction):
     def _controller_keys(self) -> list[str]:
         """Return the public keys that this controller may have logged in with: key file, its agent, defaults."""
         keys = []
-        candidates = [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in ("rsa", "ecdsa", "ed25519", "ecdsa_sk", "ed25519_sk")]
+        kinds = ("rsa", "ecdsa", "ed25519", "ecdsa_sk", "ed25519_sk")
+        candidates = [os.path.expanduser(f"~/.ssh/id_{kind}") for kind in kinds]
         key_file = self._connection_option("private_key_file")
         if key_file:
             candidates.insert(0, os.path.expanduser(key_file))
@@ -102,7 +104,7 @@ class ActionModule(IncidentAction):
                 # An empty passphrase is all that can be tried without asking.
                 keys.extend(_lines_of(["ssh-keygen", "-y", "-P", "", "-f", candidate]))
         if os.environ.get("SSH_AUTH_SOCK"):
-            keys.extend(line for line in _lines_of(["ssh-add", "-L"]) if " " in line and not line.startswith("The agent"))
+            keys.extend(_lines_of(["ssh-add", "-L"]))
         return sorted(set(keys))
 
     def _connection_option(self, name: str) -> typing.Any:
@@ -132,12 +134,16 @@ class ActionModule(IncidentAction):
             try:
                 entry["sealed"] = incident.sealed(self.host, item["name"], item["sha256"])
                 if entry["sealed"] is None:
-                    chunks = [zlib.decompress(base64.b64decode(content))] if content is not None else self._slices(item)
+                    if content is None:
+                        chunks = self._slices(item)
+                    else:
+                        chunks = [zlib.decompress(base64.b64decode(content))]
                     entry["sealed"] = incident.seal(self.host, item["name"], item["sha256"], chunks)
             except (ResponseError, OSError) as error:
                 entry.update(sealed=None, error=str(error))
-                result.setdefault("not_checked", []).append(
-                    gap(f"evidence {item['name']}", error, "It still lies on the host at the path named; fetch it by hand before it is purged."))
+                result.setdefault("not_checked", []).append(gap(
+                    f"evidence {item['name']}", error,
+                    f"It still lies on the host as {item['path']}; fetch it by hand before it is purged."))
                 result.update(failed=True, msg=f"Evidence could not be sealed on the controller: {error}")
             told.append(entry)
         return told
@@ -145,7 +151,8 @@ class ActionModule(IncidentAction):
     def _slices(self, item: dict[str, typing.Any]) -> typing.Iterator[bytes]:
         offset = 0
         while offset < item["size"]:
-            slice_ = self._execute(PREFIX + "evidence_slice", {"path": item["path"], "offset": offset, "length": SLICE_BYTES})
+            slice_ = self._execute(
+                PREFIX + "evidence_slice", {"path": item["path"], "offset": offset, "length": SLICE_BYTES})
             if slice_.get("failed"):
                 raise ResponseError(f"{item['path']} could not be read from the host: {slice_.get('msg')}")
             chunk = zlib.decompress(base64.b64decode(slice_["data"]))

@@ -20,7 +20,11 @@ OUR_MINIMUM = (3, 6)
 
 # The distribution's interpreter first: what stands in /usr/local may be anybody's.
 CANDIDATES = (
-    "/usr/bin/python3", "/usr/libexec/platform-python", "/usr/bin/python3.[0-9]*", "/usr/local/bin/python3", "/usr/bin/python",
+    "/usr/bin/python3",
+    "/usr/libexec/platform-python",
+    "/usr/bin/python3.[0-9]*",
+    "/usr/local/bin/python3",
+    "/usr/bin/python",
 )
 
 VERSION_CODE = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
@@ -35,7 +39,9 @@ done
 :
 """
 
-OTHER_CORES = "A controller with ansible-core 2.16 drives Python 3.6 and later; or install a newer Python and set ansible_python_interpreter."
+OTHER_CORES = ("A controller with ansible-core 2.16 drives Python 3.6 and later; "
+               "or install a newer Python and set ansible_python_interpreter.")
+INSTALL_ONE = "Install one with the package manager (apt-get install python3, dnf install python3) and run again."
 
 
 class ActionModule(IncidentAction):
@@ -52,7 +58,8 @@ class ActionModule(IncidentAction):
         try:
             python = self._ask(chosen)
         except AnsibleConnectionFailure as error:
-            result.update(failed=True, msg=f"The host cannot be reached: {str(error).rstrip('. ')}. Check address, port, user and key, then run again with --limit.")
+            result.update(failed=True, msg=f"The host cannot be reached: {str(error).rstrip('. ')}. "
+                                           "Check address, port, user and key, then run again with --limit.")
             if not self.variable("intrusion_response_rescue_unreachable", False):
                 result["unreachable"] = True
         except ResponseError as error:
@@ -90,4 +97,4 @@ class ActionModule(IncidentAction):
         wanted = ".".join(str(part) for part in needed)
         raise ResponseError(
             f"The host has no usable Python ({seen}); this ansible-core {core_version} needs {wanted} or later there.",
-            OTHER_CORES if found else "Install one with the package manager (apt-get install python3, dnf install python3) and run again.")
+            OTHER_CORES if found else INSTALL_ONE)

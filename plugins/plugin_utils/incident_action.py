@@ -14,7 +14,10 @@ import typing
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
-from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import DEFAULT_DIRECTORY, IncidentStore
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import (
+    DEFAULT_DIRECTORY,
+    IncidentStore,
+)
 
 PREFIX = "ecsops.intrusion_response."
 

@@ -77,8 +77,8 @@ class IncidentStore:
         what = f"no incident '{name}'" if name else "no incident"
         raise ResponseError(
             f"There is {what} in {os.path.abspath(directory)}.",
-            f"Known there: {', '.join(known) or 'none'}. Name one with -e intrusion_response_incident=ID, or the folder with "
-            "-e intrusion_response_incidents_dir=PATH.")
+            f"Known there: {', '.join(known) or 'none'}. Name one with -e intrusion_response_incident=ID, "
+            "or the folder with -e intrusion_response_incidents_dir=PATH.")
 
     @classmethod
     def open(cls, directory: str, name: str | None = None, now: datetime.datetime | None = None) -> IncidentStore:
@@ -101,7 +101,8 @@ class IncidentStore:
                 os.makedirs(store.root, mode=0o700, exist_ok=True)
                 header = store.path("incident.json")
                 if not os.path.exists(header):
-                    _write(header, json.dumps({"id": name, "opened": now.isoformat()}, indent=1).encode() + b"\n", 0o600)
+                    content = json.dumps({"id": name, "opened": now.isoformat()}, indent=1) + "\n"
+                    _write(header, content.encode("ascii"), 0o600)
         except OSError as error:
             raise ResponseError(
                 f"The incident's folder cannot be written on the controller: {error}.",
@@ -123,7 +124,8 @@ class IncidentStore:
 
     def record(self, host: str, entry: dict[str, typing.Any]) -> str:
         """Append an entry to the host's journal; returns its hash. See :mod:`journal`."""
-        return journal.append(self.path("journal", file_name(host) + ".jsonl"), dict(entry, host=host, incident=self.name))
+        path = self.path("journal", file_name(host) + ".jsonl")
+        return journal.append(path, dict(entry, host=host, incident=self.name))
 
     def sealed(self, host: str, name: str, sha256: str) -> str | None:
         """Return where this very evidence is sealed already, relative to the incident's folder, or ``None``."""
@@ -155,8 +157,9 @@ class IncidentStore:
                 stream.flush()
                 os.fsync(stream.fileno())
             if digest.hexdigest() != sha256:
-                raise ResponseError(f"The evidence {name} of {host} changed on its way: its hash is not the one that was announced.",
-                                    "Run again; if it stays so, somebody on the host writes to its quarantine.")
+                raise ResponseError(
+                    f"The evidence {name} of {host} changed on its way: its hash is not the one that was announced.",
+                    "Run again; if it stays so, somebody on the host writes to its quarantine.")
             os.chmod(partial, 0o400)
             os.replace(partial, target)
         except BaseException:
@@ -183,7 +186,8 @@ class IncidentStore:
     def _evidence_path(self, host: str, name: str) -> str:
         parts = [part for part in name.split("/") if part]
         if not parts or any(part in (".", "..") or "\0" in part for part in parts):
-            raise ResponseError(f"The host {host} named an evidence file '{name}' that would lie outside of the incident.")
+            raise ResponseError(
+                f"The host {host} named an evidence file '{name}' that would lie outside of the incident.")
         return self.path("evidence", file_name(host), *parts)
 
 

@@ -14,6 +14,7 @@ import zlib
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+
 from ansible_collections.ecsops.intrusion_response.plugins.action import incident_step
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.toolkit import platform_tag
 
@@ -25,13 +26,15 @@ class Step(incident_step.ActionModule):
 
     def __init__(self, folder, module, args, answers, transport="ssh", check_mode=False, **variables):
         self._task = types.SimpleNamespace(
-            action=PREFIX + module, args=args, name="the task", no_log=False, check_mode=check_mode, diff=False, async_val=0, delegate_to=None,
+            action=PREFIX + module, args=args, name="the task", no_log=False, check_mode=check_mode,
             _role=types.SimpleNamespace(get_name=lambda include_role_fqcn: "cleanup"))
         self._connection = types.SimpleNamespace(transport=transport, get_option=lambda name: None)
         self._templar = types.SimpleNamespace(template=lambda value: value)
         self._answers = list(answers)
         self.calls = []
-        self._variables = dict(inventory_hostname="web1", intrusion_response_incidents_dir=str(folder), intrusion_response_incident="x", **variables)
+        self._variables = dict(
+            inventory_hostname="web1", intrusion_response_incidents_dir=str(folder), intrusion_response_incident="x",
+            **variables)
 
     def _get_remote_user(self):
         return "operator"
@@ -62,7 +65,8 @@ def evidence(content, inline=True, **changed):
 def test_the_host_hears_the_incident_and_who_is_connected(tmp_path, monkeypatch):
     step = Step(tmp_path, "deleted_exe", {"state": "reported"}, [{"changed": False}])
     assert step.answer(monkeypatch)["incident"] == "x"
-    assert step.calls == [(PREFIX + "deleted_exe", {"state": "reported", "incident_context": {"incident": "x", "login_user": "operator"}})]
+    context = {"incident": "x", "login_user": "operator"}
+    assert step.calls == [(PREFIX + "deleted_exe", {"state": "reported", "incident_context": context})]
 
 
 def test_a_local_connection_has_no_login(tmp_path, monkeypatch):
@@ -79,11 +83,13 @@ def test_the_toolkit_is_sent_only_to_a_host_that_asks_for_it(tmp_path, monkeypat
 
 
 def test_the_result_goes_into_the_journal_without_the_inner_option(tmp_path, monkeypatch):
-    answer = {"changed": True, "findings": [{"rule": "r"}], "invocation": {"module_args": {"state": "killed", "x": None, "incident_context": {"a": 1}}}}
+    args = {"state": "killed", "x": None, "incident_context": {"a": 1}}
+    answer = {"changed": True, "findings": [{"rule": "r"}], "invocation": {"module_args": args}}
     Step(tmp_path, "deleted_exe", {}, [answer]).answer(monkeypatch)
     (entry,) = journal(tmp_path)
     assert entry["args"] == {"state": "killed"}
-    assert (entry["host"], entry["phase"], entry["changed"], entry["findings"]) == ("web1", "cleanup", True, [{"rule": "r"}])
+    assert (entry["host"], entry["phase"], entry["changed"]) == ("web1", "cleanup", True)
+    assert entry["findings"] == [{"rule": "r"}]
 
 
 def test_inline_evidence_is_sealed_and_its_bytes_leave_the_result(tmp_path, monkeypatch):
@@ -116,7 +122,8 @@ def test_evidence_that_cannot_be_sealed_fails_the_task_and_is_told(tmp_path, mon
 
 @pytest.mark.parametrize(("rescue", "unreachable"), [(False, True), (True, False)])
 def test_a_lost_host_is_on_record_and_a_playbook_may_rescue_it(tmp_path, monkeypatch, rescue, unreachable):
-    step = Step(tmp_path, "deleted_exe", {}, [AnsibleConnectionFailure("timed out")], intrusion_response_rescue_unreachable=rescue)
+    step = Step(tmp_path, "deleted_exe", {}, [AnsibleConnectionFailure("timed out")],
+                intrusion_response_rescue_unreachable=rescue)
     result = step.answer(monkeypatch)
     assert result["failed"] and result.get("unreachable", False) is unreachable
     assert "timed out" in journal(tmp_path)[0]["msg"]

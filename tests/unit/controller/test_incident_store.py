@@ -12,6 +12,7 @@ import os
 import stat
 
 import pytest
+
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import (
     IncidentStore,

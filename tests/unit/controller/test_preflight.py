@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import types
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+
 from ansible_collections.ecsops.intrusion_response.plugins.action import preflight
 
 
@@ -21,10 +23,13 @@ class Preflight(preflight.ActionModule):
 
     def __init__(self, folder, shell, **variables):
         self._task = types.SimpleNamespace(
-            action="ecsops.intrusion_response.preflight", args={}, name="", no_log=False, check_mode=False, _role=None)
+            action="ecsops.intrusion_response.preflight", args={}, name="", no_log=False, check_mode=False,
+            _role=None)
         self._templar = types.SimpleNamespace(template=lambda value: value)
         self._shell_answer = shell
-        self._variables = dict(inventory_hostname="web1", intrusion_response_incidents_dir=str(folder), intrusion_response_incident="x", **variables)
+        self._variables = dict(
+            inventory_hostname="web1", intrusion_response_incidents_dir=str(folder), intrusion_response_incident="x",
+            **variables)
 
     def _low_level_execute_command(self, script):
         self.script = script
@@ -50,7 +55,8 @@ def real_shell(script):
     ((3, 8), "uid=0\npython=2.7.18 /usr/bin/python\n", {}, "/usr/bin/python is 2.7.18"),
     ((3, 8), "", {}, "runs no commands for this login: no answer"),
 ], ids=["no root", "no python", "3.5", "3.6 with a newer core", "2.7", "silence"])
-def test_a_host_that_cannot_be_worked_on_is_told_what_to_do(tmp_path, monkeypatch, minimum, stdout, variables, complaint):
+def test_a_host_that_cannot_be_worked_on_is_told_what_to_do(
+        tmp_path, monkeypatch, minimum, stdout, variables, complaint):
     monkeypatch.setattr(preflight.basic, "_PY_MIN", minimum)
     result = Preflight(tmp_path, stdout, **variables).answer(monkeypatch)
     assert result["failed"]
@@ -75,7 +81,8 @@ def test_a_configured_interpreter_is_the_only_one_asked(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("rescue", [False, True])
 def test_an_unreachable_host_is_on_record(tmp_path, monkeypatch, rescue):
-    plugin = Preflight(tmp_path, AnsibleConnectionFailure("No route to host."), intrusion_response_rescue_unreachable=rescue)
+    plugin = Preflight(tmp_path, AnsibleConnectionFailure("No route to host."),
+                       intrusion_response_rescue_unreachable=rescue)
     result = plugin.answer(monkeypatch)
     assert result["failed"] and bool(result.get("unreachable")) is not rescue
     assert "No route to host" in result["msg"] and "run again with --limit" in result["msg"]
@@ -83,7 +90,8 @@ def test_an_unreachable_host_is_on_record(tmp_path, monkeypatch, rescue):
 
 def test_the_script_runs_in_a_real_shell(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight.basic, "_PY_MIN", (3, 6))
-    answer = real_shell(preflight.SCRIPT.format(candidates="/usr/bin/python3 /nowhere/python", code="'" + preflight.VERSION_CODE.replace("'", "'\"'\"'") + "'"))
+    code = shlex.quote(preflight.VERSION_CODE)
+    answer = real_shell(preflight.SCRIPT.format(candidates="/usr/bin/python3 /nowhere/python", code=code))
     lines = answer["stdout"].splitlines()
     assert lines[0].startswith("uid=") and answer["stderr"] == ""
     assert all(line.endswith("/usr/bin/python3") for line in lines[1:])

@@ -13,6 +13,7 @@ import os
 import sys
 
 import pytest
+
 from ansible_collections.ecsops.intrusion_response.plugins.action import incident_step
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import toolkit
@@ -38,7 +39,8 @@ def test_each_wheel_has_the_hash_that_the_manifest_pins(wheel):
 
 
 def test_the_manifest_names_every_wheel_there_is():
-    assert {wheel["name"] for wheel in MANIFEST} == {name for name in os.listdir(incident_step.TOOLKIT) if name.endswith(".whl")}
+    wheels = {name for name in os.listdir(incident_step.TOOLKIT) if name.endswith(".whl")}
+    assert {wheel["name"] for wheel in MANIFEST} == wheels
 
 
 def test_this_machine_gets_a_psutil_that_works(own_psutil):
