@@ -42,7 +42,10 @@ site: controller ## clean an intruded practice host before your eyes; INVENTORY=
 
 # ---- tests -------------------------------------------------------------------------------------
 
-.PHONY: lint specs sanity unit galaxy
+.PHONY: test lint specs sanity unit galaxy molecule
+test: venv ## all of the following, and a table of how they came out
+	@python tests/tools/everything.py
+
 lint: venv specs ## ansible-lint, ruff, yamllint, changelog fragments, specs
 	@python tests/tools/lint.py
 
@@ -57,6 +60,10 @@ unit: venv ## unit tests on every Python 3.6 to 3.13; ON=3.6,controller ARGS="-k
 
 galaxy: venv ## build the collection and let the Galaxy importer judge it
 	@python tests/tools/galaxy.py
+
+molecule: venv ## scenarios on real hosts; SCENARIO=name,name COMMAND=converge
+	@tests/range/host ensure
+	@python tests/tools/scenarios.py --only "$(SCENARIO)" --command "$(or $(COMMAND),test)"
 
 # ---- figures -----------------------------------------------------------------------------------
 

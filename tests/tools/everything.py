@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run all parts of the tests, also after one has failed, and tell at the end how each came out.
+
+The last line counts the single tests: those of pytest, of ansible-test, the linters, the scenarios.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import summary
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SUMMARIES = ROOT / "build" / "test"
+# Cheap ones first: what is wrong shows early.
+PARTS = ("specs", "lint", "unit", "sanity", "galaxy", "molecule")
+
+
+def run(part):
+    """Run ``make part``; return what it counted, with ``seconds`` and ``ok`` beside."""
+    told = SUMMARIES / (part + ".json")
+    if told.exists():
+        told.unlink()
+    print("\n===== make %s" % part, flush=True)
+    begin = time.monotonic()
+    code = subprocess.run(["make", "--no-print-directory", part], cwd=str(ROOT), check=False, stdin=subprocess.DEVNULL,
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **{summary.VARIABLE: str(told)})).returncode
+    counts = summary.read(str(told)) or {"passed": int(code == 0), "failed": 0, "skipped": 0, "note": ""}
+    if code and not counts["failed"]:
+        # It ended before or beside its tests: that is a failure of its own.
+        counts["failed"] = 1
+    return dict(counts, ok=code == 0, seconds=time.monotonic() - begin)
+
+
+def main():
+    SUMMARIES.mkdir(parents=True, exist_ok=True)
+    results = {part: run(part) for part in PARTS}
+    print("\n%-10s %-7s %7s %7s %7s %8s  %s" % ("part", "result", "passed", "failed", "skipped", "seconds", "what"))
+    for part, result in results.items():
+        print("%-10s %-7s %7d %7d %7d %8.0f  %s" % (part, "ok" if result["ok"] else "FAILED", result["passed"],
+                                                   result["failed"], result["skipped"], result["seconds"],
+                                                   result["note"]))
+    total = {key: sum(result[key] for result in results.values()) for key in ("passed", "failed", "skipped", "seconds")}
+    print("%-10s %-7s %7d %7d %7d %8.0f\n" % ("all", "", total["passed"], total["failed"], total["skipped"],
+                                              total["seconds"]))
+    failed = [part for part, result in results.items() if not result["ok"]]
+    if failed:
+        print("Failed: %s. Each runs alone: make %s" % (", ".join(failed), failed[0]))
+    print("%d passed, %d failed%s" % (total["passed"], total["failed"],
+                                      ", %d skipped" % total["skipped"] if total["skipped"] else ""))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
