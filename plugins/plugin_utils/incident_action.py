@@ -53,7 +53,8 @@ class IncidentAction(ActionBase):
 
     def existing_incident(self, name: str | None = None) -> IncidentStore:
         """Return an incident that is there already: ``name``, or the one of this run, or the newest."""
-        return IncidentStore.existing(self._incidents_dir(), name or self.variable("intrusion_response_incident") or None)
+        name = name or self.variable("intrusion_response_incident") or None
+        return IncidentStore.existing(self._incidents_dir(), name)
 
     def _incidents_dir(self) -> str:
         return os.path.expanduser(self.variable("intrusion_response_incidents_dir", DEFAULT_DIRECTORY))

@@ -35,7 +35,7 @@ class Preflight(preflight.ActionModule):
         self.script = script
         if isinstance(self._shell_answer, Exception):
             raise self._shell_answer
-        return self._shell_answer(script) if callable(self._shell_answer) else dict(stdout=self._shell_answer, stderr="")
+        return dict(stdout=self._shell_answer, stderr="")
 
     def answer(self, monkeypatch):
         monkeypatch.setattr(preflight.IncidentAction.__mro__[1], "run", lambda self, tmp, task_vars: {})
