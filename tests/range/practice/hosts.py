@@ -55,7 +55,8 @@ class HostSet:
 
     def container(self, host):
         """Return the container's name for ``host``."""
-        return "range-%s-%s-%s" % (CHECKOUT, self.name, host)
+        # No name holds an underscore: the hosts of the set "a" are told from those of "a-b".
+        return "range_%s_%s_%s" % (CHECKOUT, self.name, host)
 
     def state(self):
         """Return what is remembered: ``{"hosts": {name: {"port": int, "host_key": str, ...}}}``."""
@@ -233,7 +234,7 @@ def destroy_everything():
     """Remove all sets of this checkout, and containers whose set's folder is lost."""
     for name in list_sets():
         HostSet(name).destroy()
-    prefix = "range-%s-" % CHECKOUT
+    prefix = "range_%s_" % CHECKOUT
     for container in _containers(prefix):
         run(["podman", "rm", "--force", "--time", "0", "--ignore", container])
 

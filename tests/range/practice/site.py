@@ -60,9 +60,9 @@ def own_hosts(inventory, playbook_options=()):
     return status
 
 
-def stage():
+def stage(set_name="site"):
     """Make both hosts anew, with variables as an operator would write them; return the set."""
-    hosts = HostSet("site")
+    hosts = HostSet(set_name)
     for name, profile in PROFILES.items():
         intrusion.stage(hosts, name, profile)
     ports = dns.start(hosts.dns_folder)
@@ -90,11 +90,16 @@ def run_playbook(inventory, incidents, incident, options=(), playbook=PLAYBOOK):
     """Run the playbook in the terminal; return its exit status."""
     argv = ["ansible-playbook", "-i", str(inventory), playbook, "-e", "intrusion_response_incident=" + incident,
             "-e", "intrusion_response_incidents_dir=%s" % incidents, *options]
-    environment = dict(os.environ)
-    environment.setdefault("ANSIBLE_COLLECTIONS_PATH", str(REPOSITORY / "build" / "collections"))
-    environment["PATH"] = "%s:%s" % (REPOSITORY / ".venv" / "bin", environment.get("PATH", ""))
     say(" ".join(argv))
-    return subprocess.call(argv, cwd=REPOSITORY, env=environment)
+    return subprocess.call(argv, cwd=REPOSITORY, env=environment())
+
+
+def environment():
+    """Return the environment in which Ansible is this checkout's own, and finds the collection in it."""
+    found = dict(os.environ)
+    found.setdefault("ANSIBLE_COLLECTIONS_PATH", str(REPOSITORY / "build" / "collections"))
+    found["PATH"] = "%s:%s" % (REPOSITORY / ".venv" / "bin", found.get("PATH", ""))
+    return found
 
 
 def redis_password(incident, host):

@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the ecsops.intrusion_response contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The whole promise on practice hosts: the plan changes nothing and tells the truth, the run cleans, a second run has
+nothing to do, undo gives every file back, a single module works by itself, and a user with sudo is as good as root.
+"""
+
+import json
+
+from . import controller, manifest, site
+from .base import run, say
+from .verify import Verdicts, verify
+
+# What a run may leave on the host for good: its quarantine.
+QUARANTINE = "/var/lib/ecsops-quarantine"
+UNDO = "ecsops.intrusion_response.undo"
+AS_OPERATOR = ("-e", "ansible_user=operator")
+
+
+def prove():
+    """Run all of it in a set of its own; return the exit status."""
+    controller.ensure()
+    told = Verdicts()
+    hosts = site.stage("prove")
+    incidents = hosts.folder / "incidents"
+    incident = site.new_incident()
+
+    say("the plan: --check --diff")
+    before = {name: manifest.take(hosts, name) for name in site.PROFILES}
+    status = site.run_playbook(hosts.inventory, incidents, incident, ("--check", "--diff"))
+    told.check(status == 0, "the plan ends well")
+    for name in site.PROFILES:
+        changes = manifest.compare(before[name], manifest.take(hosts, name))
+        told.check(not changes, "the plan leaves files and processes of %s as they are" % name, "; ".join(changes[:20]))
+    planned = _actions(incidents / incident, {}, "planned")
+
+    say("the run")
+    marks = _marks(incidents / incident)
+    told.check(site.run_playbook(hosts.inventory, incidents, incident) == 0, "the run ends well")
+    done = _actions(incidents / incident, marks, "done")
+    for name in site.PROFILES:
+        told.check(planned.get(name) == done.get(name), "the plan for %s named the very actions of the run" % name,
+                   "planned only: %s; done only: %s" % (
+                       sorted(planned.get(name, set()) - done.get(name, set())),
+                       sorted(done.get(name, set()) - planned.get(name, set()))))
+        told += [(passed, "%s: %s" % (name, what), detail) for passed, what, detail in verify(
+            hosts, name, redis_password=site.redis_password(incidents / incident, name))]
+
+    say("a second run, as a user with sudo")
+    marks = _marks(incidents / incident)
+    told.check(site.run_playbook(hosts.inventory, incidents, incident, AS_OPERATOR) == 0, "the second run ends well")
+    for name in site.PROFILES:
+        changed = [entry["task"] for entry in _entries(incidents / incident, marks).get(name, []) if entry["changed"]]
+        told.check(not changed, "the second run changes nothing on %s" % name, changed)
+
+    say("undo")
+    told.check(site.run_playbook(hosts.inventory, incidents, incident, playbook=UNDO) == 0, "undo ends well")
+    for name in site.PROFILES:
+        changes = manifest.compare(before[name], manifest.take(hosts, name), processes=False, directory_times=False,
+                                   but_for=(QUARANTINE,))
+        told.check(not changes, "undo brings every file of %s back, byte for byte" % name, "; ".join(changes[:20]))
+
+    say("a single module on a fresh intruded host, as a user with sudo")
+    hosts = site.stage("prove")
+    told.check(_ad_hoc(hosts, incidents), "deleted_exe works ad hoc and finds the two deleted programs")
+    incident = site.new_incident()
+    told.check(site.run_playbook(hosts.inventory, incidents, incident, AS_OPERATOR) == 0, "the run with sudo ends well")
+    for name in site.PROFILES:
+        told += [(passed, "%s, with sudo: %s" % (name, what), detail) for passed, what, detail in verify(
+            hosts, name, redis_password=site.redis_password(incidents / incident, name))]
+
+    print()
+    for passed, what, detail in told:
+        if not passed:
+            print("FAILED %s: %s" % (what, detail[:2000]))
+    print("%d of %d checks passed" % (sum(item[0] for item in told), len(told)))
+    return 0 if told.passed else 1
+
+
+def _ad_hoc(hosts, incidents):
+    incident = "adhoc-" + site.new_incident()
+    argv = ["ansible", "-i", str(hosts.inventory), "intruded", "-m", "ecsops.intrusion_response.deleted_exe",
+            "--become", "-e", "intrusion_response_incident=" + incident, "-e", "intrusion_response_incidents_dir=%s" % incidents,
+            *AS_OPERATOR]
+    done = run(argv, check=False, env=site.environment())
+    wanted = set(hosts.state()["hosts"]["intruded"]["intrusion"]["deleted"].values())
+    told = {item["subject"].get("pid") for entry in _entries(incidents / incident, {}).get("intruded", [])
+            for item in entry["findings"] if item["verdict"] == "malicious"}
+    say("ad hoc: malicious processes %s, staged %s" % (sorted(told), sorted(wanted)))
+    return done.returncode == 0 and wanted <= told
+
+
+def _entries(incident, marks):
+    """Return ``{host: [journal entry]}`` of what was written after ``marks``."""
+    found = {}
+    for journal in sorted((incident / "journal").glob("*.jsonl")):
+        lines = journal.read_text(encoding="utf-8").splitlines()
+        start = marks.get(journal.stem, 0)
+        found[journal.stem] = [json.loads(line) for line in lines[start:]]
+    return found
+
+
+def _marks(incident):
+    """Return how many entries each host's journal has now."""
+    return {host: len(entries) for host, entries in _entries(incident, {}).items()}
+
+
+def _actions(incident, marks, status):
+    """Return ``{host: {(rule, name of the subject)}}``."""
+    return {host: {(action["rule"], action["subject"]["name"]) for entry in entries for action in entry["actions"]
+                   if action["status"] == status}
+            for host, entries in _entries(incident, marks).items()}
