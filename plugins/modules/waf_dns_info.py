@@ -142,7 +142,7 @@ domains:
       description: V(behind_waf), V(switching), V(not_behind_waf), V(disagreement) or V(undetermined).
       type: str
     reason:
-      description: What led to the verdict, such as V(address_leak), V(wrong_cname), V(waf_bypassed) or V(no_such_domain).
+      description: What led to the verdict, such as V(address_leak), V(wrong_cname) or V(no_such_domain).
       type: str
     message:
       description: The verdict in words.
@@ -164,10 +164,12 @@ domains:
       type: list
       elements: str
     cache:
-      description: How long a cache may answer the old way (C(seconds), C(until)), by a resolver or by the authoritative TTL (C(basis)).
+      description:
+        - How long a cache may answer the old way (C(seconds), C(until)), by a resolver or by the authoritative
+          TTL (C(basis)).
       type: dict
     paths:
-      description: For C(A) and C(AAAA) each different answer with its CNAMEs, addresses, TTLs and the servers that give it.
+      description: For C(A) and C(AAAA) each different answer with its CNAMEs, addresses, TTLs and servers.
       type: dict
     servers:
       description: Each authoritative server with status, transport, serial of the zone and what it says.
@@ -182,7 +184,8 @@ verdicts:
   returned: success
   type: dict
 findings:
-  description: One finding for each domain, V(weak) when it is not behind the WAF, V(benign) when it is, else V(undetermined).
+  description:
+    - One finding for each domain, V(weak) when it is not behind the WAF, V(benign) when it is, else V(undetermined).
   returned: success
   type: list
   elements: dict

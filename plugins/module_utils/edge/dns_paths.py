@@ -62,7 +62,7 @@ class Path:
 
 
 class CachedPath:
-    """What a resolver answers for one type: ``path``, or ``None`` and the reason in ``detail``."""
+    """What a resolver (text) answers for one type: ``path``, or ``None`` and the reason in ``detail``."""
 
     def __init__(self, resolver, rdtype, path, detail=None):
         self.resolver = resolver
@@ -127,19 +127,15 @@ class Gatherer:
             facts.paths[rdtype] = []
 
     async def _follow(self, facts, name, rdtype, zone, views, passed):
-        groups = {}
-        for view in views:
-            if view.status == "ok":
-                groups.setdefault(view.key, []).append(view)
-        if not groups:
+        good = [view for view in views if view.status == "ok"]
+        if not good:
             why = "; ".join(sorted({"%s: %s" % (view.server, view.detail) for view in views} | set(zone.problems)))
             return [Path(end="unknown", detail=why)]
-        if self._is_vendor(name_text(name)):
-            groups = {None: [view for group in groups.values() for view in group]}
-        elif len(groups) > 1 and zone.text == facts.zone:
+        groups = [good] if self._is_vendor(name_text(name)) else _agreeing(good)
+        if len(groups) > 1 and zone.text == facts.zone:
             facts.disputes.append((name_text(name), rdtype))
         paths = []
-        for group in list(groups.values())[:_MAX_BRANCHES]:
+        for group in groups[:_MAX_BRANCHES]:
             paths.extend(await self._extend(facts, rdtype, group, passed + (name_text(name),)))
         return paths[:_MAX_BRANCHES]
 
@@ -148,14 +144,14 @@ class Gatherer:
         first = group[0]
         addresses = sorted({address: ttl for view in group for address, ttl in view.addresses}.items())
         servers = sorted({str(view.server) for view in group})
+        if len(passed) + len(first.links) > MAX_CHAIN + 1:
+            return [Path(first.links, end="too_long", servers=servers)]
         if first.end != "continues":
             return [Path(first.links, addresses, first.end, negative_ttl=first.negative_ttl, servers=servers)]
         passed = passed + tuple(link[1] for link in first.links[:-1])
         target = first.links[-1][1]
         if target in passed:
             return [Path(first.links, end="loop", servers=servers)]
-        if len(passed) >= MAX_CHAIN:
-            return [Path(first.links, end="too_long", servers=servers)]
         name = dns.name.from_text(target)
         zone, views = await self._delegations.views(name, rdtype, elsewhere=True)
         rest = await self._follow(facts, name, rdtype, zone, views, passed)
@@ -168,6 +164,23 @@ class Gatherer:
             return CachedPath(str(resolver), rdtype, None, view.detail)
         return CachedPath(str(resolver), rdtype, Path(
             view.links, view.addresses, view.end, negative_ttl=view.negative_ttl, servers=[str(resolver)]))
+
+
+def _agreeing(views):
+    """Return the views in groups that say the same."""
+    groups = _grouped(views)
+    if len(groups) > 1:
+        # Servers differ in how many CNAMEs of their own zone they put into one answer. So only the
+        # first step is compared; the next is asked for by itself.
+        groups = _grouped([view.first_step() for view in views])
+    return groups
+
+
+def _grouped(views):
+    groups = {}
+    for view in views:
+        groups.setdefault(view.key, []).append(view)
+    return list(groups.values())
 
 
 def _note_server(servers, view, rdtype, serial):

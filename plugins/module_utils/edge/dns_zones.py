@@ -69,6 +69,14 @@ class View:
         """What is said, TTLs and order left out: two servers agree when their keys are equal."""
         return (tuple(link[:2] for link in self.links), tuple(sorted(item[0] for item in self.addresses)), self.end)
 
+    def first_step(self):
+        """Return the view cut after its first CNAME, so that the rest is asked for by itself."""
+        if not self.links:
+            return self
+        cut = View(self.server, self.status, self.detail, self.reply)
+        cut.links, cut.end = self.links[:1], "continues"
+        return cut
+
 
 def name_text(name):
     """Return a ``dns.name.Name`` as text: lower case, no final dot, odd bytes as ``\\DDD``."""
@@ -128,8 +136,10 @@ class Delegations:
 
     async def cached(self, resolver, name, rdtype):
         """Return the :class:`View` of a resolver: what its cache, or whom it asks, answers now."""
-        reply = await self._client.ask(resolver, name, rdtype, recursion=True)
+        reply = await self._ask_resolver(resolver, name, rdtype)
         view = _failed_view(reply)
+        if view is not None and view.status == "servfail":
+            view.detail = "it says SERVFAIL: it gets no usable answer from the name servers"
         if view is None:
             view = View(resolver, "ok", reply=reply)
             _read_answer(view, reply.message, name, rdtype, dns.name.root)
@@ -172,22 +182,20 @@ class Delegations:
 
     async def _find_zone(self, name):
         candidate = name
-        problems = []
         while True:
+            # Nothing, or SERVFAIL, also comes of a zone whose servers are all dead: the zone above then
+            # refers to it, and the servers are named.
             reply = await self._recursive(candidate, "NS")
-            if reply is None:
-                return Zone(None, [], ["no resolver answers, so its name servers cannot be found"])
-            if reply.rcode not in ("NOERROR", "NXDOMAIN"):
-                problems = ["the resolver %s says %s for %s" % (reply.server, reply.rcode, name_text(candidate))]
-            names = _ns_names(reply.message.answer, candidate)
+            names = _ns_names(reply.message.answer, candidate) if reply is not None else ()
             if names:
-                zone = await self._once("zone", (candidate, names), self._zone_with)
-                return Zone(zone.name, zone.servers, problems + zone.problems)
+                return await self._once("zone", (candidate, names), self._zone_with)
             if candidate == dns.name.root:
-                return Zone(None, [], problems or ["no resolver knows its name servers"])
+                why = ("no resolver answers this machine" if reply is None
+                       else "the resolver %s says %s" % (reply.server, reply.rcode))
+                return Zone(None, [], ["%s, so the name servers cannot be found" % why])
             above = candidate.parent()
-            apex = _apex(reply, candidate)
-            candidate = apex if apex is not None and apex != candidate and above.is_subdomain(apex) else above
+            apex = _apex(reply, candidate) if reply is not None else None
+            candidate = apex if apex is not None and above.is_subdomain(apex) else above
 
     async def _recursive(self, name, rdtype):
         """Return the first useful reply of the resolvers, else a useless one, else ``None``."""
@@ -196,12 +204,20 @@ class Delegations:
     async def _ask_resolvers(self, name, rdtype):
         useless = None
         for resolver in self._resolvers:
-            reply = await self._client.ask(resolver, name, rdtype, recursion=True)
+            reply = await self._ask_resolver(resolver, name, rdtype)
             if reply.rcode in ("NOERROR", "NXDOMAIN"):
                 return reply
             if reply.status == "ok":
                 useless = reply
         return useless
+
+    async def _ask_resolver(self, resolver, name, rdtype):
+        # A resolver is silent, too, while it waits for the dead servers of one domain. A question that
+        # needs no recursion is answered at once, be it by REFUSED: that tells whether it lives at all.
+        alive = await self._once("alive", (resolver, dns.name.root, "NS"), self._client.ask)
+        if alive.message is None:
+            return alive
+        return await self._client.ask(resolver, name, rdtype, recursion=True)
 
     async def _zone_with(self, apex, names, glue=()):
         servers, problems = [], []

@@ -13,7 +13,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors i
 _MAX_NAME = 253
 _MAX_LABEL = 63
 # Hyphens as in RFC 5891; the underscore is no host name but occurs in CNAME targets and old sites.
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?$")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
 # IDNA 2003 maps these away, IDNA 2008 keeps them: two different domains (RFC 5894 7.2).
 _DEVIATING = re.compile("[\u00df\u03c2\u200c\u200d]")
 
@@ -88,14 +88,14 @@ def parse_server(written, port=53):
     :raises ResponseError: it is none of them. Names are refused: asking for them needs DNS itself.
     """
     text = written.strip()
-    bracketed = re.match(r"\[([^\]]+)\](?::(\d+))?$", text)
-    plain = re.match(r"([^:]+):(\d+)$", text)
+    bracketed = re.match(r"\[([^\]]+)\](?::(\d+))?\Z", text)
+    plain = re.match(r"([^:]+):(\d+)\Z", text)
     host, given = text, None
     if bracketed:
         host, given = bracketed.groups()
     elif plain:
         host, given = plain.groups()
-    if not _is_address(host):
+    if not _is_address(host) or "[" in host:
         raise ResponseError("%r is not the address of a name server." % (written,),
                             "Write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53.")
     number = int(given) if given else port

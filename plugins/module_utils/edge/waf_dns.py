@@ -138,7 +138,7 @@ def check(rows, origin_addresses, settings, now=None):
     if not settings.resolvers:
         gaps.add(("resolvers",), "what caches answer", "this machine has no resolver, and none was given",
                  "Give 'resolvers', at best those that the site's visitors use.")
-    outcome.not_checked.extend(gaps.rows)
+    outcome.not_checked.extend(gaps.all())
     verdicts = [row["verdict"] for row in outcome.extra["domains"]]
     outcome.extra["verdicts"] = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     return outcome
@@ -190,8 +190,10 @@ def _tell(outcome, request, facts, judgement):
 
 def _tell_bad_name(outcome, written, error):
     outcome.extra["domains"].append({
-        "name": written, "verdict": "undetermined", "reason": "bad_name", "message": error.message, "to_do": error.hint})
-    outcome.findings.append(finding("waf_dns.bad_name", "undetermined", "medium", subject("domain", written), str(error)))
+        "name": written, "verdict": "undetermined", "reason": "bad_name", "message": error.message,
+        "to_do": error.hint})
+    outcome.findings.append(finding(
+        "waf_dns.bad_name", "undetermined", "medium", subject("domain", written), str(error)))
     outcome.not_checked.append(gap("the domain %s" % written, error.message, error.hint))
 
 
@@ -201,6 +203,7 @@ class _Gaps:
     def __init__(self):
         self.rows = []
         self._known = {}
+        self._silent_caches = {}
 
     def add(self, key, what, reason, hint):
         """Add a gap unless one with this ``key`` is there; return the row."""
@@ -216,15 +219,22 @@ class _Gaps:
             self.add((zone, problem), "the name servers of %s" % zone, problem, "Mend the delegation or the resolver.")
         for entry in facts.servers:
             if entry["status"] == "no_route":
-                self.add((entry["server"], zone), "the name server %s of %s" % (entry["server"], zone), entry["detail"],
-                         "Run from a controller that has a way there.")
+                self.add((entry["server"], zone), "the name server %s of %s" % (entry["server"], zone),
+                         entry["detail"], "Run from a controller that has a way there.")
             elif entry["status"] != "ok":
                 self.add((entry["server"], zone, entry["status"]), "the name server %s of %s" % (entry["server"], zone),
-                         entry["detail"], "Mend that server or take it out of the delegation: some visitors depend on it.")
+                         entry["detail"],
+                         "Mend that server or take it out of the delegation: some visitors depend on it.")
         for path in [path for paths in facts.paths.values() for path in paths if path.end == "unknown" and path.links]:
             self.add(("path", path.targets[-1]), "the addresses of %s" % path.targets[-1], path.detail,
-                     "Give 'resolvers' that answer to this machine, so that the name servers of that zone can be found.")
-        for cached in facts.caches:
-            if cached.path is None:
-                self.add((cached.resolver,), "the cache of the resolver %s" % cached.resolver, cached.detail,
-                         "Give 'resolvers' that answer to this machine.")
+                     "Give 'resolvers' that answer to this machine, so that that zone's name servers can be found.")
+        for resolver, detail in sorted({(item.resolver, item.detail) for item in facts.caches if item.path is None}):
+            self._silent_caches.setdefault((resolver, detail), []).append(request.name)
+
+    def all(self):
+        """Return all gaps."""
+        caches = [gap("what the resolver %s holds for %s" % (resolver, ", ".join(names[:3]) + (
+            " and %d more" % (len(names) - 3) if len(names) > 3 else "")), detail,
+            "Give 'resolvers' that answer to this machine, or mend the domain.")
+            for (resolver, detail), names in self._silent_caches.items()]
+        return self.rows + caches

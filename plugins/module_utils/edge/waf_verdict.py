@@ -112,7 +112,8 @@ def judge(request, facts, now, vendors=VENDORS):
     seen = {rdtype: [_Seen(path, request, vendors) for path in paths] for rdtype, paths in facts.paths.items()}
     every = [item for items in seen.values() for item in items]
     if not every:
-        return Judgement("no_answer", _no_answer(request, facts), "Mend the name servers or the delegation, then ask again.")
+        return Judgement("no_answer", _no_answer(request, facts),
+                         "Mend the name servers or the delegation, then ask again.")
     silent = [rdtype for rdtype in sorted(seen) if not seen[rdtype]]
     telling = [item for item in every if item.kind != "nodata"]
     kinds = {item.kind for item in telling}
@@ -124,30 +125,42 @@ def judge(request, facts, now, vendors=VENDORS):
         return Judgement(reason, message, to_do, vendor, origins, cache)
 
     if kinds == {"origin"}:
-        return answer("not_behind_waf", "%s is not behind a WAF: it leads straight to the origin at %s." % (
-            request.name, _listed(origins)), _set_cname(request, facts, cache))
-    if facts.disputes or any(len({item.kind for item in items}) > 1 for items in seen.values()):
-        return answer("disagreement", _disagreement(request, facts, seen), (
-            "Bring all name servers to the same zone (compare the serials), then ask again."))
-    if "bypassed" in kinds:
-        return answer("waf_bypassed", "%s leads to the WAF's name %s, but that name itself answers with the origin at %s: "
-                      "the WAF is switched to bypass." % (request.name, _last_target(telling, "bypassed"), _listed(origins)),
-                      "Switch the protection of %s on at the WAF." % request.name)
-    if "origin" in kinds:
-        leak = "IPv6" if any(item.kind == "origin" for item in seen.get("AAAA", [])) else "IPv4"
-        record = "AAAA" if leak == "IPv6" else "A"
-        return answer("address_leak", "%s gives away the origin over %s: its %s record is %s, past the WAF or edge that the "
-                      "other address family leads to." % (request.name, leak, record, _listed(origins)),
-                      "Remove the %s record of %s, or point it to the WAF as well." % (record, request.name))
-    if "wrong_cname" in kinds:
-        return answer("wrong_cname", "%s leads to %s (%s), not to %s, which the WAF assigned to this domain." % (
-            request.name, _last_target(telling, "wrong_cname"), vendor.title, request.expected_cname),
+        return answer(
+            "not_behind_waf",
+            "%s is not behind a WAF: it leads straight to the origin at %s." % (request.name, _listed(origins)),
             _set_cname(request, facts, cache))
+    if facts.disputes or any(len({item.kind for item in items}) > 1 for items in seen.values()):
+        return answer(
+            "disagreement", _disagreement(request, seen),
+            "Bring all name servers to the same zone (compare the serials), then ask again.")
+    if "bypassed" in kinds:
+        return answer(
+            "waf_bypassed",
+            "%s leads to the WAF's name %s, but that name itself answers with the origin at %s: the WAF is switched to "
+            "bypass." % (request.name, _last_target(telling, "bypassed"), _listed(origins)),
+            "Switch the protection of %s on at the WAF." % request.name)
+    if "origin" in kinds:
+        leak, record = "IPv4", "A"
+        if any(item.kind == "origin" for item in seen.get("AAAA", [])):
+            leak, record = "IPv6", "AAAA"
+        return answer(
+            "address_leak",
+            "%s gives away the origin over %s: its %s record is %s, past what the other address family leads to." % (
+                request.name, leak, record, _listed(origins)),
+            "Remove the %s record of %s, or point it to the WAF as well." % (record, request.name))
+    if "wrong_cname" in kinds:
+        return answer(
+            "wrong_cname",
+            "%s leads to %s (%s), not to %s, which the WAF assigned to this domain." % (
+                request.name, _last_target(telling, "wrong_cname"), vendor.title, request.expected_cname),
+            _set_cname(request, facts, cache))
+    if kinds == {"waf"} and silent:
+        return answer(
+            "partly_behind_waf",
+            "%s leads to the WAF by its %s record, but no name server answered for %s: whether that goes past the WAF "
+            "is not known." % (request.name, "/".join(sorted(set(seen) - set(silent))), "/".join(silent)),
+            "Ask again.")
     if kinds == {"waf"}:
-        if silent:
-            return answer("partly_behind_waf", "%s leads to the WAF by its %s record, but no name server answered for %s: "
-                          "whether that goes past the WAF is not known." % (
-                              request.name, "/".join(sorted(set(seen) - set(silent))), "/".join(silent)), "Ask again.")
         return _behind_or_switching(request, facts, seen, vendor, vendors, now, cache)
     return _neither(request, facts, telling, kinds, vendor, answer, cache)
 
@@ -155,36 +168,53 @@ def judge(request, facts, now, vendors=VENDORS):
 def _neither(request, facts, telling, kinds, vendor, answer, cache):
     """The cases in which DNS shows neither the WAF alone nor the origin."""
     name = request.name
+    remedy = _set_cname(request, facts, cache)
+    first = {item.kind: item.path for item in reversed(telling)}
     if "waf" in kinds:
         other = next(item for item in telling if item.kind != "waf")
-        return answer("partly_behind_waf", "%s leads to the WAF by one address family and elsewhere (%s) by the other: that "
-                      "way may go past the WAF." % (name, _ending(other.path)), _set_cname(request, facts, cache))
+        return answer(
+            "partly_behind_waf",
+            "%s leads to the WAF by one address family and elsewhere (%s) by the other: that way may go past the "
+            "WAF." % (name, _ending(other.path)), remedy)
     if "loop" in kinds:
-        return answer("cname_loop", "The CNAMEs of %s lead in a circle or are too many (%s): the site cannot be reached." % (
-            name, " → ".join(_shortened_list(telling[0].path.targets))), "Mend the CNAME records.")
+        return answer(
+            "cname_loop",
+            "The CNAMEs of %s lead in a circle or are too many (%s): the site cannot be reached." % (
+                name, " → ".join(_shortened_list(first["loop"].targets))),
+            "Mend the CNAME records.")
     if "dangling" in kinds:
-        path = next(item.path for item in telling if item.kind == "dangling")
-        return answer("dangling_cname", "%s has a CNAME to %s, which does not exist: the site cannot be reached, and who "
-                      "registers that name takes it over." % (name, path.targets[-1]), _set_cname(request, facts, cache))
+        return answer(
+            "dangling_cname",
+            "%s has a CNAME to %s, which does not exist: the site cannot be reached, and who registers that name takes "
+            "it over." % (name, first["dangling"].targets[-1]), remedy)
     if kinds == {"nxdomain"}:
-        return answer("no_such_domain", "%s does not exist: its name servers say so (NXDOMAIN)." % name,
-                      "Mend the spelling, or leave the domain out.")
+        return answer(
+            "no_such_domain", "%s does not exist: its name servers say so (NXDOMAIN)." % name,
+            "Mend the spelling, or leave the domain out.")
     if "edge" in kinds:
-        return answer("other_edge", "%s leads to %s (%s): %s. Whether a WAF filters there cannot be told from DNS." % (
-            name, vendor.title, _last_target(telling, "edge"), KINDS[vendor.kind]),
+        return answer(
+            "other_edge",
+            "%s leads to %s (%s): %s. Whether a WAF filters there cannot be told from DNS." % (
+                name, vendor.title, _last_target(telling, "edge"), KINDS[vendor.kind]),
             "Look into the vendor's console, and send a probe through the site.")
     if "unknown" in kinds:
-        path = next(item.path for item in telling if item.kind == "unknown")
-        return answer("unknown_target", "%s has a CNAME to %s, which belongs to no known WAF and could not be followed: %s."
-                      % (name, path.targets[-1] if path.targets else name, path.detail), _set_cname(request, facts, cache))
+        path = first["unknown"]
+        return answer(
+            "unknown_target",
+            "%s has a CNAME to %s, which belongs to no known WAF and could not be followed: %s." % (
+                name, path.targets[-1] if path.targets else name, path.detail), remedy)
     if not kinds:
-        return answer("no_address", "%s exists but has neither an address nor a CNAME." % name,
-                      "Mend the spelling, or leave the domain out.")
-    addresses = sorted({address for item in telling for address, _ttl in item.path.addresses})
-    compared = ("none of the given addresses of the origin" if request.origins
-                else "and no address of the origin was given to compare with")
-    return answer("unknown_address", "%s leads to %s without the CNAME of a known WAF, %s: it may be the origin, or the WAF's "
-                  "own addresses." % (name, _listed(addresses), compared), _set_cname(request, facts, cache))
+        return answer(
+            "no_address", "%s exists but has neither an address nor a CNAME." % name,
+            "Mend the spelling, or leave the domain out.")
+    addresses = {address for item in telling for address, _ttl in item.path.addresses}
+    compared = "cannot be compared, as no origin address was given"
+    if request.origins:
+        compared = "is none of the given origin addresses"
+    return answer(
+        "unknown_address",
+        "%s leads to %s, without the CNAME of a known WAF. That %s: it may be the origin all the same, or the WAF's own "
+        "address." % (name, _listed(addresses), compared), remedy)
 
 
 def _behind_or_switching(request, facts, seen, vendor, vendors, now, cache):
@@ -197,22 +227,25 @@ def _behind_or_switching(request, facts, seen, vendor, vendors, now, cache):
         if item.kind not in ("waf", "nodata", "unknown"):
             fresh = [other.path for other in seen.get(cached.rdtype, [])]
             stale.append((_ttl_left(cached.path, fresh), cached, item))
-    title = vendor.title if vendor is not None else "the name that the WAF assigned"
-    target = _last_target([item for items in seen.values() for item in items], "waf")
-    if stale:
-        seconds = max(left for left, _cached, _item in stale)
-        until = _until(now, seconds)
-        origins = {address for _left, _cached, item in stale for address in item.origins}
-        holders = sorted({cached.resolver for _left, cached, _item in stale})
-        olds = sorted({_ending(cached.path) for _left, cached, _item in stale})
-        return Judgement("switching", "%s is being switched: its name servers lead to %s (%s), but %s still %s the old answer "
-                         "(%s) for up to %d s, until %s." % (request.name, title, target, _listed(holders), "hold" if
-                                                             len(holders) > 1 else "holds", "; ".join(olds), seconds, until),
-                         "Wait until %s, then ask again; keep the origin closed to all but the WAF meanwhile." % until, vendor,
-                         origins, {"seconds": seconds, "until": until, "basis": "resolver"})
-    proof = ("It is the name that the WAF assigned to this domain" if request.expected_cname is not None
-             else "DNS alone proves only the vendor, not that this domain is protected there")
-    return Judgement("behind_waf", "%s leads to %s (%s). %s." % (request.name, title, target, proof), None, vendor, (), cache)
+    where = "%s (%s)" % (vendor.title if vendor is not None else "the name that the WAF assigned",
+                         _last_target([item for items in seen.values() for item in items], "waf"))
+    if not stale:
+        proof = "DNS alone proves only the vendor, not that this domain is protected there"
+        if request.expected_cname is not None:
+            proof = "It is the name that the WAF assigned to this domain"
+        return Judgement("behind_waf", "%s leads to %s. %s." % (request.name, where, proof), None, vendor, (), cache)
+    seconds = max(left for left, _cached, _item in stale)
+    until = _until(now, seconds)
+    holders = sorted({cached.resolver for _left, cached, _item in stale})
+    return Judgement(
+        "switching",
+        "%s is being switched: its name servers lead to %s, but %s still %s the old answer (%s) for up to %d s, until "
+        "%s." % (
+            request.name, where, _listed(holders), "hold" if len(holders) > 1 else "holds",
+            "; ".join(sorted({_ending(cached.path) for _left, cached, _item in stale})), seconds, until),
+        "Wait until %s, then ask again; keep the origin closed to all but the WAF meanwhile." % until,
+        vendor, {address for _left, _cached, item in stale for address in item.origins},
+        {"seconds": seconds, "until": until, "basis": "resolver"})
 
 
 def _ttl_left(old, fresh):
@@ -239,7 +272,7 @@ def _no_answer(request, facts):
         request.name, " (%s)" % "; ".join(_shortened_list(why)) if why else "")
 
 
-def _disagreement(request, facts, seen):
+def _disagreement(request, seen):
     said = []
     for rdtype in sorted(seen):
         if len(seen[rdtype]) < 2:
@@ -255,8 +288,8 @@ def _set_cname(request, facts, cache):
     target = request.expected_cname or "the name that the WAF assigned to it (see the WAF's console)"
     text = "Set a CNAME from %s to %s and remove its A and AAAA records." % (request.name, target)
     if facts.zone == request.name:
-        text += (" The domain is the apex of its zone, where standard DNS allows no CNAME: use the provider's ALIAS, ANAME or "
-                 "flattened CNAME.")
+        text += (" The domain is the apex of its zone, where standard DNS allows no CNAME: use the provider's ALIAS, "
+                 "ANAME or flattened CNAME.")
     if cache is not None and cache["seconds"]:
         text += " Caches may then answer the old way for up to %d s." % cache["seconds"]
     return text
