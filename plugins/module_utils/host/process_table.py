@@ -151,7 +151,7 @@ def parse_stat(content, where):
     if begin < 0 or end < begin or len(fields) < 20:
         return None
     return Process(
-        pid=int(content[:begin]), comm=content[begin + 1:end].decode("utf-8", "surrogateescape"),
+        pid=int(content[:begin]), comm=os.fsdecode(content[begin + 1:end]),
         state=fields[0].decode("ascii", "replace"), ppid=int(fields[1]), pgrp=int(fields[2]), session=int(fields[3]),
         kernel_thread=bool(int(fields[6]) & PF_KTHREAD), threads=int(fields[17]), start_time=int(fields[19]),
         where=where)
@@ -234,7 +234,7 @@ def _words(content):
     words = (content or b"").split(b"\0")
     if words and not words[-1]:
         words.pop()
-    return [word.decode("utf-8", "surrogateescape") for word in words]
+    return [os.fsdecode(word) for word in words]
 
 
 def open_files(where):

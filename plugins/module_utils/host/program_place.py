@@ -12,6 +12,7 @@ unowned program that replaced itself is everyday life (agents, language version 
 import os
 import stat
 
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rooted_paths
 
 WORLD_WRITABLE = "world_writable"
@@ -23,7 +24,7 @@ SYSTEM_DIRECTORY = "system_directory"
 EXPLANATIONS = {
     WORLD_WRITABLE: "a directory that everybody may write to",
     DEVICE: "/dev, where no programs live",
-    HIDDEN: "a hidden name outside of the homes",
+    HIDDEN: "a hidden name",
     FOREIGN_DIRECTORY: "a directory of no package among the system's programs or settings",
     SYSTEM_DIRECTORY: "a system directory that only packages fill",
 }
@@ -38,6 +39,10 @@ _HOMES = ("/home", "/root", "/var/home")
 _PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin")
 _SETTINGS = ("/etc", "/boot")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/libexec")
+_SYSTEM = _PROGRAMS + _SETTINGS + _LIBRARIES + ("/usr", "/dev", "/run", "/var/run", "/var/spool", "/var/log")
+
+# Functional package managers rename what they wrap to .name-wrapped.
+_STORES = ("/nix/store", "/gnu/store")
 
 
 def below(path, directory):
@@ -58,9 +63,7 @@ def reason(path, root="/", owner_of=None):
         return WORLD_WRITABLE
     if owner_of is not None and below(path, "/dev"):
         return DEVICE
-    if os.path.basename(path).startswith("."):
-        return HIDDEN
-    if not any(below(path, home) for home in _HOMES) and "/." in directory:
+    if _is_hidden(path):
         return HIDDEN
     if owner_of is None:
         return None
@@ -73,12 +76,20 @@ def reason(path, root="/", owner_of=None):
     return None
 
 
+def _is_hidden(path):
+    if any(below(path, store) for store in _STORES):
+        return False
+    # Hidden directories are everyday life where developers work (.venv, node_modules/.pnpm, .vscode-server).
+    directory = os.path.dirname(path) if any(below(path, place) for place in _SYSTEM) and not below(path, "/usr/local") else ""
+    return "/." in directory or os.path.basename(path).startswith(".")
+
+
 def is_world_writable(directory, root="/"):
     """Tell whether ``directory`` or one above it (but the root itself), as far as they exist, may be written by all."""
     while directory not in ("/", ""):
         try:
-            found = rooted_paths.status(root, directory)
-        except OSError:
+            found = rooted_paths.status(directory, root)
+        except (OSError, ResponseError):
             found = None
         if found is not None and stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH:
             return True

@@ -19,6 +19,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
     process_table,
     program_place,
     rooted_paths,
+    safe_files,
 )
 
 _READ_SIZE = 1024 * 1024
@@ -325,9 +326,8 @@ def _names_program(scene, process, programs):
     if program is None or not program.script:
         return False
     try:
-        descriptor = rooted_paths.open_regular(process.where + "/root", program.path, follow_final=True)
+        real = rooted_paths.resolve(program.path, process.where + "/root", follow_final=True)
+        content = safe_files.read_bytes(real, _SCRIPT_LIMIT, process.where + "/root", truncate=True)
     except (OSError, ResponseError):
         return False
-    with os.fdopen(descriptor, "rb") as stream:
-        content = stream.read(_SCRIPT_LIMIT)
     return any(os.fsencode(path) in content for path in programs)

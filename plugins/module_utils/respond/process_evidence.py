@@ -20,6 +20,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
     process_sockets,
     process_table,
     rooted_paths,
+    safe_files,
 )
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_store import (
     check_incident_name,
@@ -142,7 +143,8 @@ def _write_all_files(process, folder):
     program = process_program.program(where)
     if program is not None and program.script:
         try:
-            content = rooted_paths.read_file(where + "/root", program.path, _SCRIPT_LIMIT, follow_final=True)
+            real = rooted_paths.resolve(program.path, where + "/root", follow_final=True)
+            content = safe_files.read_bytes(real, _SCRIPT_LIMIT, where + "/root")
             files["script"] = _write(folder, "script", [content])
         except (OSError, ResponseError) as error:
             not_read.append("script: %s" % text(error))
