@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """The whole promise on practice hosts: the plan changes nothing and tells the truth, the run cleans, a second run has
-nothing to do, undo gives every file back, a single module works by itself, and a user with sudo is as good as root.
+nothing to do, undo gives every file back, a single module works by itself, a user with sudo without pipelining is as
+good as root, and so is a run on the host itself.
 """
 
 import json
 
-from . import controller, manifest, site
+from . import controller, intrusion, manifest, onhost, site
 from .base import run, say
+from .hosts import operator_public_key
 from .verify import Verdicts, verify
 
 # What a run may leave on the host for good: its quarantine.
@@ -61,14 +63,26 @@ def prove():
                                    but_for=(QUARANTINE,))
         told.check(not changes, "undo brings every file of %s back, byte for byte" % name, "; ".join(changes[:20]))
 
-    say("a single module on a fresh intruded host, as a user with sudo")
+    say("a single module, then all, on a fresh intruded host, as a user with sudo, without pipelining")
     hosts = site.stage("prove")
     told.check(_ad_hoc(hosts, incidents), "deleted_exe works ad hoc and finds the two deleted programs")
     incident = site.new_incident()
-    told.check(site.run_playbook(hosts.inventory, incidents, incident, AS_OPERATOR) == 0, "the run with sudo ends well")
+    status = site.run_playbook(hosts.inventory, incidents, incident, (*AS_OPERATOR, "-e", "ansible_pipelining=false"))
+    told.check(status == 0, "the run with sudo, without pipelining, ends well")
     for name in site.PROFILES:
         told += [(passed, "%s, with sudo: %s" % (name, what), detail) for passed, what, detail in verify(
             hosts, name, redis_password=site.redis_password(incidents / incident, name))]
+
+    say("on the host itself, with -c local")
+    intrusion.stage(hosts, "intruded", "billgates")
+    onhost.install(hosts, "intruded")
+    for turn in ("first", "second"):
+        done = onhost.run_playbook(hosts, "intruded", site.PLAYBOOK, {
+            "intrusion_response_allowed_keys": [operator_public_key().strip()],
+            "intrusion_response_incidents_dir": "/root/incidents"})
+        told.check(done.returncode == 0, "the %s run with -c local ends well" % turn, done.stdout + done.stderr)
+    told.check("changed=0" in done.stdout, "the second run with -c local changes nothing", done.stdout)
+    told += [(passed, "with -c local: %s" % what, detail) for passed, what, detail in verify(hosts, "intruded")]
 
     print()
     for passed, what, detail in told:
@@ -80,8 +94,8 @@ def prove():
 
 def _ad_hoc(hosts, incidents):
     incident = "adhoc-" + site.new_incident()
-    argv = ["ansible", "-i", str(hosts.inventory), "intruded", "-m", "ecsops.intrusion_response.deleted_exe",
-            "--become", "-e", "intrusion_response_incident=" + incident, "-e", "intrusion_response_incidents_dir=%s" % incidents,
+    argv = ["ansible", "intruded", "-i", hosts.inventory, "-m", "ecsops.intrusion_response.deleted_exe", "--become",
+            "-e", "intrusion_response_incident=" + incident, "-e", "intrusion_response_incidents_dir=%s" % incidents,
             *AS_OPERATOR]
     done = run(argv, check=False, env=site.environment())
     wanted = set(hosts.state()["hosts"]["intruded"]["intrusion"]["deleted"].values())
