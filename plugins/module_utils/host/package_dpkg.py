@@ -18,6 +18,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors i
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import (
     account_ids,
+    alternatives,
     package_dpkg_signs,
     rooted_paths,
     safe_files,
@@ -123,18 +124,8 @@ class DpkgDatabase:
         return any(source in names and package is None for source, _target, package in self.diversions())
 
     def alternative(self, path):
-        """Return the paths among which update-alternatives(1) chooses for the link ``path``, or ``[]`` if it does not.
-
-        Only when the link says so itself (it points into ``/etc/alternatives``) and the record agrees.
-        """
-        directory, name = os.path.split(rooted_paths.link_target(path, self.host_root) or "")
-        if directory != "/etc/alternatives":
-            return []
-        for recorded in self._names(ADMIN + "/alternatives"):
-            links, choices = self._alternative(recorded)
-            if name in links and links[name] in self.spellings(path):
-                return [choice[name] for choice in choices if choice.get(name)]
-        return []
+        """Return the paths among which update-alternatives(1) chooses for the link ``path``, or ``[]``."""
+        return alternatives.choices(path, ADMIN + "/alternatives", self.host_root, self.merged)
 
     def changed_at(self, package):
         """Return when dpkg last unpacked ``package`` (epoch seconds), or ``None`` when it is not installed.
@@ -336,37 +327,6 @@ class DpkgDatabase:
     def _package_at(self, offset):
         _blob, names, starts = self._all_lists()
         return names[bisect.bisect_right(starts, offset) - 1]
-
-    def _alternative(self, name):
-        """Return ``({name below /etc/alternatives: link}, [{name: target}])`` of one record.
-
-        The format is that of update-alternatives(1): mode, master link, pairs of slave name and slave link, an empty
-        line, then for each choice the path, its priority and one path a slave.
-        """
-        head, _empty, tail = self._read(ADMIN + "/alternatives/" + name).partition(b"\n\n")
-        lines = [path_text(line) for line in head.split(b"\n")]
-        if len(lines) < 2:
-            return {}, []
-        slaves = lines[2::2]
-        links = dict(zip([name] + slaves, [lines[1]] + lines[3::2]))
-        lines = [path_text(line) for line in tail.split(b"\n")]
-        choices = []
-        step = 2 + len(slaves)
-        for start in range(0, len(lines) - step + 1, step):
-            if not lines[start]:
-                break
-            choices.append(dict(zip([name] + slaves, [lines[start]] + lines[start + 2:start + step])))
-        return links, choices
-
-    def _names(self, directory):
-        try:
-            descriptor = rooted_paths.open_directory(self.host_root, directory)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        try:
-            return os.listdir(descriptor)
-        finally:
-            os.close(descriptor)
 
     def spellings(self, path):
         """Return the ways in which a package may name the file at ``path``: see :func:`rooted_paths.spellings`."""

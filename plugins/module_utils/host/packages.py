@@ -18,6 +18,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rooted_paths, safe_files
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_digests import Digests
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.package_dpkg import DpkgDatabase
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.package_rpm import RpmDatabase
 
 _OS_RELEASE_LIMIT = 65536
 _DPKG_FAMILIES = {"debian", "ubuntu"}
@@ -92,7 +93,7 @@ class PackageDatabase:
         if found is not None and stat.S_ISLNK(found.st_mode):
             return self._verify_link(path)
         if found is not None and not stat.S_ISREG(found.st_mode):
-            return "mismatch" if self.expected_digest(path) else "unknown" if self.records(path) else "unowned"
+            return "mismatch" if self.expected_digest(path) else "unknown" if self.records(path) else self._nobody()
         real = rooted_paths.resolve(path, self.host_root)
         return self.verify_digest(path, Digests(lambda: safe_files.open_regular(real, self.host_root)))
 
@@ -104,7 +105,7 @@ class PackageDatabase:
         """
         records = self.records(path)
         if not records:
-            return "unowned"
+            return self._nobody()
         if isinstance(digest_of, dict):
             digest_of = digest_of.get
         results = set()
@@ -169,6 +170,10 @@ class PackageDatabase:
             self._reasons["all"] = self._backend.suspect()
         return [reason for about, reason in self._reasons["all"] if package in (None, about) or about is None]
 
+    def _nobody(self):
+        """Return the verdict of a file that no package is found to own; half a database must not accuse it."""
+        return "unknown" if self._backend and self._backend.problem() else "unowned"
+
     def _verify_link(self, path):
         records = self.records(path)
         if not records:
@@ -176,7 +181,7 @@ class PackageDatabase:
             target = rooted_paths.resolve(path, self.host_root, follow_final=True)
             if any(target == rooted_paths.resolve(choice, self.host_root, follow_final=True) for choice in choices):
                 return self.verify(target)
-            return "unowned"
+            return self._nobody()
         if any(record.digest for record in records):
             return "mismatch"
         says = rooted_paths.link_target(path, self.host_root)
@@ -198,7 +203,7 @@ def _choose(host_root):
     true one: where both hold packages, the distribution's own word decides.
     """
     merged = rooted_paths.merged_directories(host_root)
-    backends = [backend for backend in (DpkgDatabase,) if backend.present(host_root)]
+    backends = [backend for backend in (DpkgDatabase, RpmDatabase) if backend.present(host_root)]
     if len(backends) > 1:
         families = set()
         for path in ("/usr/lib/os-release", "/etc/os-release"):
