@@ -31,7 +31,6 @@ controller: link ## what the playbooks need: virtual environment and collection 
 	@python3 tests/tools/environment.py .venv requirements/controller.txt
 
 venv: link ## the same with everything for the tests
-	@tests/tools/packages.sh requirements/debian-test.txt
 	@python3 tests/tools/environment.py .venv requirements/controller.txt requirements/test.txt
 
 # ---- the main job ------------------------------------------------------------------------------
@@ -56,6 +55,7 @@ sanity: venv ## ansible-test sanity, no ignore entries; ARGS="--test pep8 plugin
 	@python tests/tools/sanity.py -- $(ARGS)
 
 unit: venv ## unit tests on every Python 3.6 to 3.13; ON=3.6,controller ARGS="-k quarantine"
+	@tests/tools/packages.sh requirements/debian-test.txt
 	@python tests/tools/unit.py --only "$(ON)" -- $(ARGS)
 
 galaxy: venv ## build the collection and let the Galaxy importer judge it
@@ -73,6 +73,10 @@ benchmark: venv ## measure into build/benchmark.json; ONLY=name,name
 
 # ------------------------------------------------------------------------------------------------
 
-.PHONY: clean
-clean: ## remove what was made here: build/, caches, the virtual environment (not incidents/)
+.PHONY: changelog clean
+changelog: venv ## CHANGELOG.md from the fragments, for the version in galaxy.yml
+	@antsibull-changelog release --reload-plugins --refresh-plugins --update-existing
+
+clean: ## remove what was made here: practice hosts, build/, caches, virtual environment (not incidents/)
+	@if command -v podman >/dev/null && [ -d build/range ]; then tests/range/host destroy-everything; fi
 	@rm -rf build .cache .venv collections tests/output

@@ -17,8 +17,8 @@ BUILD = checkout.ROOT / "build" / "galaxy"
 BIN = os.path.dirname(sys.executable)
 
 # Nothing in the archive may begin with one of these: it serves the making of the collection, not its use.
-MAKING = (".", "Makefile", "build", "collections", "incidents", "molecule", "pytest.ini", "requirements", "ruff.toml",
-          "tests")
+MAKING = (".", "Makefile", "ansible.cfg", "build", "collections", "incidents", "molecule", "pytest.ini", "requirements",
+          "ruff.toml", "tests")
 # Without these the collection does not work, or the importer or the licences object.
 NEEDED = ("CHANGELOG.md", "LICENSES/", "README.md", "indicators/", "meta/runtime.yml", "playbooks/site.yml",
           "plugins/action/", "plugins/module_utils/", "plugins/modules/", "roles/", "toolkit/")

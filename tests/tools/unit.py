@@ -34,6 +34,7 @@ class Run:
         self.log = os.path.join(LOGS, name + ".log")
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.code = None
+        self.told = False
         self.seconds = 0.0
 
     def execute(self, arguments):
@@ -58,19 +59,21 @@ class Run:
         self.seconds = time.monotonic() - begin
         return self
 
-    def tell(self):
-        """Print the outcome, and the whole log when it failed."""
+    def tell(self, whole):
+        """Print the outcome; when it failed, the log: all of it, or (``whole`` false) which tests did."""
         verdict = "ok" if self.code == 0 else "FAILED"
         with open(self.log, errors="replace") as stream:
             words = stream.read().rstrip()
         if self.code != 0:
-            print(words)
+            # What fails on one interpreter mostly fails on the others in the same way.
+            print(words if whole else words[max(words.find("=== short test summary"), 0):])
         else:
             skips = [line for line in words.splitlines() if line.startswith("SKIPPED")]
             print("".join("    %s\n" % line for line in skips), end="")
         print("unit %-10s %-6s %4d passed, %d failed, %d skipped, %.0f s" % (
             self.name, verdict, self.counts["passed"], self.counts["failed"], self.counts["skipped"], self.seconds),
             flush=True)
+        self.told = True
 
 
 def _counts(report):
@@ -116,7 +119,8 @@ def main():
         # The controller's tests take longest: they begin first.
         futures = [pool.submit(run.execute, options.arguments) for run in reversed(runs)]
         for future in concurrent.futures.as_completed(futures):
-            future.result().tell()
+            run = future.result()
+            run.tell(whole=not any(other.told and other.code for other in runs))
 
     total = {key: sum(run.counts[key] for run in runs) for key in ("passed", "failed", "skipped")}
     failed = [run.name for run in runs if run.code != 0]
