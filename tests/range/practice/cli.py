@@ -49,6 +49,7 @@ def _parser():
     sub.add_argument("profile", choices=intrusion.PROFILES)
     sub = command("verify", _verify, "look whether staged hosts are clean now", "+")
     sub.add_argument("--all", action="store_true", help="show what passed, too")
+    sub.add_argument("--redis-password-file", metavar="FILE", help="the password which Redis was given")
     sub = command("manifest", _manifest, "write a manifest of the host's files and processes (JSON)", "one")
     sub.add_argument("file", type=argparse.FileType("w"), help="where to write it; - is standard output")
     sub = command("compare", _compare, "tell how two manifests differ; exit 1 when they do")
@@ -84,8 +85,12 @@ def _stage(arguments):
 def _verify(arguments):
     hosts = HostSet(arguments.set_name)
     failed = 0
+    password = None
+    if arguments.redis_password_file:
+        with open(arguments.redis_password_file, encoding="utf-8") as stream:
+            password = stream.read().strip()
     for name in arguments.hosts:
-        told = verify.verify(hosts, name)
+        told = verify.verify(hosts, name, redis_password=password)
         for passed, what, detail in told:
             if not passed or arguments.all:
                 word = "ok" if passed else "FAILED"

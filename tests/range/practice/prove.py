@@ -82,7 +82,10 @@ def prove():
             "intrusion_response_incidents_dir": "/root/incidents"})
         told.check(done.returncode == 0, "the %s run with -c local ends well" % turn, done.stdout + done.stderr)
     told.check("changed=0" in done.stdout, "the second run with -c local changes nothing", done.stdout)
-    told += [(passed, "with -c local: %s" % what, detail) for passed, what, detail in verify(hosts, "intruded")]
+    shown = hosts.run("intruded", ["sh", "-c", "cat /root/incidents/*/secrets/localhost/redis.password"])
+    password = shown.stdout.strip()
+    told += [(passed, "with -c local: %s" % what, detail) for passed, what, detail in verify(
+        hosts, "intruded", redis_password=password)]
 
     print()
     for passed, what, detail in told:

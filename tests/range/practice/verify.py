@@ -69,7 +69,7 @@ def _probe(hosts, name, facts, redis_password):
         "texts": TEXTS,
         "account": intruded.get("account", "nobody-such"),
         "addresses": ["127.0.0.1", intrusion.address(hosts, name)],
-        "password": redis_password or facts.get("redis_password") or _configured_password(configuration),
+        "passwords": [redis_password, facts.get("redis_password"), _configured_password(configuration)],
         "ignore_keys": [intruded.get("redis_key")],
     }
     done = hosts.ssh(name, "python3 - '%s'" % json.dumps(wanted), stdin=intrusion.script("probe.py"))

@@ -21,7 +21,7 @@ NOT_CHANGEABLE = 0x10 | 0x20  # FS_IMMUTABLE_FL, FS_APPEND_FL
 
 
 def main(wanted):
-    """Return the facts that ``wanted`` names: paths, tools, texts, account, addresses, password, ignore_keys."""
+    """Return the facts that ``wanted`` names: paths, tools, texts, account, addresses, passwords, ignore_keys."""
     return {
         "present": [path for path in wanted["paths"] if os.path.lexists(path)],
         "tools": {name: tool("/usr/bin/" + name) for name in wanted["tools"]},
@@ -29,8 +29,8 @@ def main(wanted):
         "processes": processes(),
         "account": account(wanted["account"]),
         "redis_open": {address: redis_without_password(address) for address in wanted["addresses"]},
-        "redis_places": redis_places(wanted["password"]),
-        "redis_keys": redis_contents(wanted["password"], wanted["ignore_keys"]),
+        "redis_places": redis_places(wanted["passwords"]),
+        "redis_keys": redis_contents(wanted["passwords"], wanted["ignore_keys"]),
     }
 
 
@@ -98,28 +98,30 @@ def redis_without_password(address):
     return "open"
 
 
-def redis_places(password):
+def redis_places(passwords):
     """Return where Redis would write its dump."""
-    redis = authenticated(password)
+    redis = authenticated(passwords)
     return {name: redis("CONFIG", "GET", name)[1] for name in ("dir", "dbfilename")} if redis else None
 
 
-def redis_contents(password, ignore):
-    """Return all keys with their values, or ``None`` when the password does not serve."""
-    redis = authenticated(password)
+def redis_contents(passwords, ignore):
+    """Return all keys with their values, or ``None`` when no password serves."""
+    redis = authenticated(passwords)
     return contents(redis, ignore) if redis else None
 
 
-def authenticated(password):
-    """Return a connection with this password, or ``None``."""
-    try:
-        redis = Redis("127.0.0.1")
-        if password:
-            redis("AUTH", password)
-        redis("DBSIZE")
-    except (RedisReplyError, OSError):
-        return None
-    return redis
+def authenticated(passwords):
+    """Return a connection with the first of these passwords that serves (none, when all are empty), or ``None``."""
+    for password in list(filter(None, passwords)) or [None]:
+        try:
+            redis = Redis("127.0.0.1")
+            if password:
+                redis("AUTH", password)
+            redis("DBSIZE")
+        except (RedisReplyError, OSError):
+            continue
+        return redis
+    return None
 
 
 if __name__ == "__main__":
