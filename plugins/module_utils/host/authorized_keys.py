@@ -134,11 +134,16 @@ def embedded_keys(line):
     return found
 
 
+def printable(raw):
+    """Return text of a line for a terminal: a diff is printed as it is, escape sequences must not reach it."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: "\\x%02x" % ord(found.group()), text(raw))
+
+
 def describe(line):
     """Return a key line as ``SHA256:… (ED25519) comment`` with its options before: what a diff shows of it."""
     kind = public_key.short_type(line.key.type)
-    shown = "%s (%s) %s" % (line.key.fingerprint, kind, text(line.comment) or "no comment")
-    names = ",".join(sorted({name for name, unused in line.options}))
+    shown = "%s (%s) %s" % (line.key.fingerprint, kind, printable(line.comment) or "no comment")
+    names = ",".join(sorted({printable(name) for name, unused in line.options}))
     return "%s %s" % (names, shown) if names else shown
 
 

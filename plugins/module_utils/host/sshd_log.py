@@ -124,7 +124,7 @@ def _log_files(host_root):
         rotated = [name for name in glob.glob(glob.escape(prefix) + "[.-]*") if re.search(r"([.]1|-\d{8})$", name)]
         if rotated:
             found.append(path + max(rotated, key=_modified)[len(prefix):])
-    return [path for path in found if safe_files.lstat(path, host_root) is not None]
+    return found
 
 
 def _journal_files(host_root):

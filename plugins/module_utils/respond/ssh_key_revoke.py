@@ -209,7 +209,7 @@ def _shown(content, dumps):
         if line.kind == "key":
             shown.append(authorized_keys.describe(line))
         elif line.kind == "comment" and not redis_dump.is_binary(line.raw):
-            shown.append(text(line.raw.rstrip(b"\r\n")))
+            shown.append(authorized_keys.printable(line.raw.rstrip(b"\r\n")))
         elif line.kind == "other" and not authorized_keys.in_dump(line, dumps):
             shown.append("[line of %d bytes: %s]" % (len(line.raw), line.problem))
     return "".join(line + "\n" for line in shown)
