@@ -15,6 +15,7 @@ import stat
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rooted_paths
 
+MEMORY = "memory"
 WORLD_WRITABLE = "world_writable"
 DEVICE = "device"
 HIDDEN = "hidden"
@@ -22,15 +23,16 @@ FOREIGN_DIRECTORY = "foreign_directory"
 SYSTEM_DIRECTORY = "system_directory"
 
 EXPLANATIONS = {
+    MEMORY: "memory only",
     WORLD_WRITABLE: "a directory that everybody may write to",
     DEVICE: "/dev, where no programs live",
-    HIDDEN: "a hidden name",
+    HIDDEN: "a hidden place",
     FOREIGN_DIRECTORY: "a directory of no package among the system's programs or settings",
     SYSTEM_DIRECTORY: "a system directory that only packages fill",
 }
 
 # A place from which nothing that is not an intruder's runs, so that being near a malicious process is enough.
-FOUL = (WORLD_WRITABLE, DEVICE, HIDDEN, FOREIGN_DIRECTORY)
+FOUL = (MEMORY, WORLD_WRITABLE, DEVICE, HIDDEN, FOREIGN_DIRECTORY)
 
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/shm", "/var/lock", "/var/run/lock")
 _HOMES = ("/home", "/root", "/var/home")
@@ -59,6 +61,8 @@ def reason(path, root="/", owner_of=None):
         nothing is said about the system's directories.
     """
     directory = os.path.dirname(path)
+    if path.startswith("/memfd:"):
+        return MEMORY
     if any(below(path, place) for place in _TEMPORARY) or is_world_writable(directory, root):
         return WORLD_WRITABLE
     if owner_of is not None and below(path, "/dev"):

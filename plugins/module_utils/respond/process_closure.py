@@ -27,10 +27,11 @@ _SCRIPT_LIMIT = 1024 * 1024
 
 
 class Member:
-    """A process to be stopped. ``why``: sentence; ``suspect``: it is one of those that were asked for;
-    ``exe``: link text; ``exe_file``: ``(device, inode)`` or ``None``; ``program``: path or ``None``."""
+    """A process to be stopped. ``why``: sentence; ``suspect``: it is malicious itself, not a mere child of such;
+    ``exe``: link text; ``exe_file``: ``(device, inode)`` or ``None``; ``program``: path or ``None``; ``helper``: a
+    program of a package that a malicious one has started, for a moment maybe."""
 
-    __slots__ = ("process", "why", "suspect", "exe", "exe_file", "program")
+    __slots__ = ("process", "why", "suspect", "exe", "exe_file", "program", "helper")
 
     def __init__(self, process, why, suspect, scene):
         self.process = process
@@ -41,6 +42,7 @@ class Member:
         self.exe_file = status.file if status else None
         program = scene.program(process)
         self.program = program.path if program else None
+        self.helper = not suspect and bool(program) and scene.on_host(process) and scene.vouched(program.path)
 
 
 def protected_pids(proc_root="/proc", own_pid=None):
@@ -175,6 +177,7 @@ def close_over(scene, suspects, protected, known=None):
     :param known: members of an earlier round, which stay members (their processes may be unreadable by now).
     """
     members = dict(known or {})
+    own_files = {status.file for status in (scene.status(scene.table[pid]) for pid in protected if pid in scene.table) if status}
     for process in suspects:
         scene.adopt(process)
         current = scene.table.get(process.pid)
@@ -189,7 +192,7 @@ def close_over(scene, suspects, protected, known=None):
             if process.pid in members or process.pid in protected or process.kernel_thread:
                 continue
             why = _relation(scene, process, leaders)
-            if why:
+            if why and not _is_ours(scene, process, own_files):
                 members[process.pid] = Member(process, why, True, scene)
     return members
 
@@ -221,6 +224,12 @@ def _relation(scene, process, leaders):
         if place in program_place.FOUL or (refers and place):
             return "%s, and its program lies in %s" % (near or refers, program_place.EXPLANATIONS[place])
     return None
+
+
+def _is_ours(scene, process, own_files):
+    """Tell whether a process runs the very program that this session came in by, and no script of its own."""
+    program = scene.program(process)
+    return scene.status(process).file in own_files and not (program and program.script)
 
 
 def _shares_program(scene, process, leader):
@@ -274,7 +283,7 @@ def _refers_to(process, leader):
         return None
     if leader.program in " ".join(process_table.cmdline(process.where)):
         return "its arguments name the program of process %d" % leader.process.pid
-    if any(value.split("=", 1)[-1].startswith(leader.program) for value in process_table.environ(process.where)):
+    if any(leader.program in value for value in process_table.environ(process.where)):
         return "its environment names the program of process %d" % leader.process.pid
     if any(process_table.strip_deleted(target) == leader.program
            for target in process_table.open_files(process.where).values()):

@@ -50,6 +50,43 @@ class Plan:
         self.refused = refused
 
 
+class _Ended:
+    """What was ended, to know it again: ``programs`` (paths), ``contents`` (``(size, sha256)`` of executables that are no
+    copies of packaged ones), ``before`` (identities of the processes that lived then, which are no revivals)."""
+
+    def __init__(self):
+        self.programs = set()
+        self.contents = set()
+        self.before = set()
+
+    def add(self, members, evidence, living, packages):
+        self.before.update(process.identity for process in living)
+        for member in members:
+            self.before.add(member.process.identity)
+            if not member.suspect or not member.program:
+                continue
+            self.programs.add(member.program)
+            for name, path, size, sha256 in evidence.get(member.process.pid, ()):
+                if not name.endswith("/exe") or (size, sha256) in self.contents:
+                    continue
+                if packages is not None and packages.kind and packages.find_by_digest(path) is None:
+                    self.contents.add((size, sha256))
+
+    def is_again(self, process, scene):
+        """Tell whether ``process`` started since and runs one of the programs, or the same bytes elsewhere."""
+        if process.identity in self.before:
+            return False
+        program = scene.program(process)
+        if program is None:
+            return False
+        # Where the genuine packaged program lies again, its processes are no revivals.
+        if program.path in self.programs and not (scene.on_host(process) and scene.vouched(program.path)):
+            return True
+        status = scene.status(process)
+        return (status is not None and any(status.size == size for size, _sha256 in self.contents)
+                and (status.size, scene.digest(process)) in self.contents)
+
+
 class ProcessControl:
     """Acts on the processes of one module call.
 
@@ -81,7 +118,7 @@ class ProcessControl:
             raise ValueError(state)
         refused = [(process, self._protected[process.pid]) for process in suspects if process.pid in self._protected]
         if state == "resumed":
-            members = [process_closure.Member(process, "it was stopped", True, self._scene()) for process in suspects
+            members = [process_closure.Member(process, "it was stopped", False, self._scene()) for process in suspects
                        if process.pid not in self._protected and is_stopped(process)]
             return Plan(state, members, refused)
         members = process_closure.close_over(self._scene(), suspects, self._protected)
@@ -90,7 +127,9 @@ class ProcessControl:
 
     def planned_actions(self, plan):
         """Return the actions of ``plan`` as check mode tells them."""
-        return [self._action(plan.state, member, "planned") for member in plan.members] + self._refusals(plan)
+        members = {member.process.pid: member for member in plan.members}
+        return [self._action(plan.state, member, "planned", helpers=helpers)
+                for member, helpers in _with_helpers(members)] + self._refusals(plan)
 
     def _to_do(self, members, state):
         if state == "killed":
@@ -99,7 +138,7 @@ class ProcessControl:
 
     def _is_frozen(self, process):
         folder = os.path.join(self.evidence_directory, process.identity)
-        return is_stopped(process) and process_evidence.read_manifest(folder) is not None
+        return is_stopped(process) and process_evidence.is_about(folder, process)
 
     def _check_ceiling(self, members):
         if len(members) > self.max_processes:
@@ -126,20 +165,21 @@ class ProcessControl:
             return
         process_evidence.require_space(self.evidence_directory, [member.process for member in plan.members])
         members = {member.process.pid: member for member in plan.members}
-        for round_left in range(_REVIVAL_ROUNDS, -1, -1):
-            members = self._stop_and_end(members, plan.state, outcome)
+        ended = _Ended()
+        for rounds_left in range(_REVIVAL_ROUNDS, -1, -1):
+            self._stop_and_end(members, plan.state, outcome, ended)
             if plan.state != "killed":
                 return
-            revived = self._revived(members)
+            revived = self._revived(ended)
             if not revived:
                 return
-            if not round_left:
+            if not rounds_left:
                 outcome.not_checked.append(self._unstoppable(revived))
                 return
-            members = self._second_closure(revived, members)
+            members = self._second_closure(revived, ended)
 
-    def _stop_and_end(self, members, state, outcome):
-        """Stop ``members`` and all that shows beside them, keep their evidence, end them; return all of them."""
+    def _stop_and_end(self, members, state, outcome, ended):
+        """Stop ``members`` and all that shows beside them, keep their evidence, end them; add them to ``ended``."""
         handles = {}
         stopped_here = []
         try:
@@ -151,21 +191,17 @@ class ProcessControl:
             except (ResponseError, OSError):
                 _let_run(handles, stopped_here)
                 raise
-            for pid, handle in list(handles.items()):
-                names = [item[0] for item in evidence.get(pid, ())]
-                if state == "killed":
-                    self._end(members[pid], handle, names, outcome)
-                elif pid not in frozen_before:
-                    self._tell_frozen(members[pid], handle, names, outcome)
-            for items in evidence.values():
-                for name, path, size, sha256 in items:
-                    outcome.add_evidence("%s/%s" % (self.tool, name), path, size, sha256)
+            if state == "killed":
+                ended.add(members.values(), evidence, process_table.snapshot(self.proc_root).values(), self.packages)
+                touched = self._end(handles)
+            else:
+                touched = self._frozen(handles, outcome) - frozen_before
+            self._tell(state, members, touched, evidence, outcome)
             if state == "killed":
                 self._confirm_ended(members, handles, outcome)
         finally:
             for handle in handles.values():
                 handle.close()
-        return members
 
     def _stop_until_stable(self, members, handles, stopped_here):
         for _round in range(_STABLE_ROUNDS):
@@ -205,22 +241,42 @@ class ProcessControl:
                 shutil.rmtree(os.path.join(self.evidence_directory, name), ignore_errors=True)
             raise
 
-    def _end(self, member, handle, evidence, outcome):
-        try:
-            handle.signal(signal.SIGKILL)
-        except ProcessGone:
-            return
-        outcome.actions.append(self._action("killed", member, "done", self._names(evidence)))
+    @staticmethod
+    def _end(handles):
+        """Send the kill signal to all; return the pids that got it."""
+        ended = set()
+        for pid, handle in handles.items():
+            try:
+                handle.signal(signal.SIGKILL)
+            except ProcessGone:
+                continue
+            ended.add(pid)
+        return ended
 
-    def _tell_frozen(self, member, handle, evidence, outcome):
-        state = handle.wait_stopped(_STOP_SECONDS)
-        if state is None:
-            return
-        outcome.actions.append(self._action("frozen", member, "done", self._names(evidence)))
-        if state not in ("T", "t"):
-            outcome.not_checked.append(gap(
-                "process %d" % member.process.pid, "it got the stop signal but is in state %s and does not stand still yet" % state,
-                "A process in uninterruptible sleep (D) stops when its system call returns; look again later."))
+    @staticmethod
+    def _frozen(handles, outcome):
+        """Return the pids that got the stop signal and live; those that do not stand still yet are told as gaps."""
+        frozen = set()
+        for pid, handle in handles.items():
+            state = handle.wait_stopped(_STOP_SECONDS)
+            if state is None:
+                continue
+            frozen.add(pid)
+            if state not in ("T", "t"):
+                outcome.not_checked.append(gap(
+                    "process %d" % pid, "it got the stop signal but is in state %s and does not stand still yet" % state,
+                    "A process in uninterruptible sleep (D) stops when its system call returns; look again later."))
+        return frozen
+
+    def _tell(self, state, members, touched, evidence, outcome):
+        shown = {pid: member for pid, member in members.items() if pid in touched}
+        for member, helpers in _with_helpers(shown):
+            names = []
+            for pid in [member.process.pid] + [helper.process.pid for helper in helpers]:
+                for name, path, size, sha256 in evidence.get(pid, ()):
+                    names.append("%s/%s" % (self.tool, name))
+                    outcome.add_evidence(names[-1], path, size, sha256)
+            outcome.actions.append(self._action(state, member, "done", names, helpers))
 
     def _confirm_ended(self, members, handles, outcome):
         deadline = time.monotonic() + _END_SECONDS
@@ -241,26 +297,42 @@ class ProcessControl:
                 continue
             outcome.actions.append(self._action("resumed", member, "done"))
 
+    def find_frozen(self, identities=None):
+        """Return the processes that stand still and of which this incident has evidence, whichever module stopped them.
+
+        :param identities: ``pid-start_time`` list: only these.
+        """
+        found = []
+        evidence = os.path.dirname(self.evidence_directory)
+        for process in process_table.snapshot(self.proc_root).values():
+            if not is_stopped(process) or (identities and process.identity not in identities):
+                continue
+            folders = (os.path.join(evidence, tool, process.identity) for tool in _listing(evidence))
+            if any(process_evidence.is_about(folder, process) for folder in folders):
+                found.append(process)
+        return found
+
     # -- what comes back -----------------------------------------------------------------------------------------------
 
     def _revived(self, ended):
-        """Return the processes that run a program of ``ended`` again, after a look for ``watch_seconds``."""
-        wanted = {member.program for member in ended.values() if member.suspect and member.program}
-        identities = {member.process.identity for member in ended.values()}
+        """Return the processes that run what was ended again, after a look for ``watch_seconds``."""
         deadline = time.monotonic() + self._watch_seconds
         while True:
-            found = [process for process in find_running_from(wanted, self.proc_root, exactly=True)
-                     if process.identity not in identities and process.pid not in self._protected]
+            scene = self._scene()
+            found = [process for process in scene.table.values()
+                     if process.pid not in self._protected and not process.kernel_thread and ended.is_again(process, scene)]
             if found or time.monotonic() >= deadline:
                 return found
             time.sleep(_WATCH_STEP)
 
     def _second_closure(self, revived, ended):
         scene = self._scene()
-        programs = {member.program for member in ended.values() if member.suspect and member.program}
-        watchers = process_closure.revivers(scene, revived, programs, self._protected)
+        watchers = process_closure.revivers(scene, revived, ended.programs, self._protected)
         suspects = revived + [scene.table[pid] for pid in watchers]
         members = process_closure.close_over(scene, suspects, self._protected)
+        for process in revived:
+            if process.pid in members:
+                members[process.pid].why = "it runs again what had just been ended"
         for pid, why in watchers.items():
             if pid in members:
                 members[pid].why = why
@@ -283,20 +355,19 @@ class ProcessControl:
     def _scene(self):
         return process_closure.Scene(self.proc_root, self.packages, self.host_root)
 
-    def _names(self, evidence):
-        return ["%s/%s" % (self.tool, name) for name in evidence]
-
-    def _action(self, state, member, status, evidence=()):
+    @staticmethod
+    def _action(state, member, status, evidence=(), helpers=()):
         done = {"frozen": "Stopped", "killed": "Ended", "resumed": "Let run again"}
         planned = {"frozen": "Stop", "killed": "End", "resumed": "Let run again"}
         process = member.process
         message = "%s process %d (%s): %s." % (
             (done if status == "done" else planned)[state], process.pid, text(member.program or process.comm), member.why)
-        undo = None
-        if state == "frozen":
-            undo = {"module": "deleted_exe", "args": {"state": "resumed", "processes": [process.identity]}}
-        elif state == "resumed":
-            undo = {"module": "deleted_exe", "args": {"state": "frozen", "processes": [process.identity]}}
+        if helpers:
+            message += " With it what it had started: %s." % ", ".join(
+                "%d (%s)" % (helper.process.pid, text(helper.process.comm)) for helper in helpers)
+        identities = [process.identity] + [helper.process.identity for helper in helpers]
+        undo = {"frozen": {"module": "deleted_exe", "args": {"state": "resumed", "processes": identities}},
+                "resumed": {"module": "deleted_exe", "args": {"state": "frozen", "processes": identities}}}.get(state)
         return action("process.%s" % state, process_subject(process, member.exe), message, status, undo, evidence)
 
     @staticmethod
@@ -306,19 +377,37 @@ class ProcessControl:
                 for process, why in plan.refused]
 
 
+def _with_helpers(members):
+    """Return ``[(member, [helpers])]``: programs of packages are told with the member from which they descend.
+
+    A watchdog in a shell loop starts a sleep every second: by itself it is no news, and gone before it is read.
+    """
+    told = {pid: [] for pid, member in members.items() if not member.helper}
+    alone = []
+    for pid, member in members.items():
+        if not member.helper:
+            continue
+        above = member.process.ppid
+        while above in members and members[above].helper:
+            above = members[above].process.ppid
+        if above in told:
+            told[above].append(member)
+        else:
+            alone.append(member)
+    return [(members[pid], helpers) for pid, helpers in told.items()] + [(member, []) for member in alone]
+
+
 def process_subject(process, exe):
     """Return the :func:`finding.subject` of a process; ``exe``: its link."""
     return subject("process", "pid %d" % process.pid, pid=process.pid, start_time=process.start_time,
                    comm=text(process.comm), exe=text(exe))
 
 
-def find_running_from(paths, proc_root="/proc", exactly=False):
+def find_running_from(paths, proc_root="/proc"):
     """Return the processes (:class:`process_table.Process`) that run from one of ``paths``.
 
     A path is a program, a script that an interpreter runs, or a directory with such; as the process names it, or by
-    another name of the same file (``(device, inode)``). Protected ones are among them: who acts has to leave them out.
-
-    :param exactly: leave out programs that lie below a path.
+    another name of the same file (``(device, inode)``). Protected ones are among them; :class:`ProcessControl` refuses them.
     """
     files = set()
     wanted = []
@@ -337,13 +426,20 @@ def find_running_from(paths, proc_root="/proc", exactly=False):
         if program is None:
             continue
         names = {program.path, program.exe}
-        if any(name == path or (not exactly and name.startswith(path + "/")) for name in names for path in wanted):
+        if any(name == path or name.startswith(path + "/") for name in names for path in wanted):
             found.append(process)
             continue
         status = process_table.exe_status(process.where)
         if status is not None and status.file in files:
             found.append(process)
     return found
+
+
+def _listing(directory):
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
 
 
 def _let_run(handles, stopped_here):

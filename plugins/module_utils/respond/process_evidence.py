@@ -79,9 +79,8 @@ def collect_evidence(process, directory):
     :raises ResponseError: it cannot be kept (disk full, read-only); what was written for this process is gone again.
     """
     folder = os.path.join(directory, process.identity)
-    known = read_manifest(folder)
-    if known is not None and known["boot_id"] == _boot_id():
-        return _told(folder, known)
+    if is_about(folder, process):
+        return _told(folder, read_manifest(folder))
     try:
         if os.path.lexists(folder):
             # Cut short by a crash or power cut, or the same numbers since another boot: kept apart, never mixed.
@@ -113,6 +112,13 @@ def read_manifest(folder):
         if not os.path.isfile(os.path.join(folder, entry["file"])):
             return None
     return manifest
+
+
+def is_about(folder, process):
+    """Tell whether ``folder`` holds the completed evidence of this very process, of this boot."""
+    manifest = read_manifest(folder)
+    return (manifest is not None and manifest["boot_id"] == _boot_id()
+            and (manifest["pid"], manifest["start_time"]) == (process.pid, process.start_time))
 
 
 def _write_all_files(process, folder):
