@@ -73,6 +73,27 @@ def controller_python():
                      "(Debian and Ubuntu: python3 python3-venv).")
 
 
+def target(version, python, output=None):
+    """Make the environment for tests of what runs on hosts on one Python; return its interpreter."""
+    return ensure(os.path.join(ROOT, ".cache", "venvs", "%d.%d" % version), [_list("target")], python, output)
+
+
+def core(name, found, output=None):
+    """Make the environment of one ansible-core of :data:`interpreters.CORES`; return its interpreter.
+
+    :param found: what :func:`interpreters.discover` found. :returns: ``None`` where no Python for it is there.
+    """
+    for version in interpreters.CORES[name]:
+        if version in found:
+            return ensure(os.path.join(ROOT, ".cache", "venvs", name), [_list(name), _list("target")],
+                          found[version], output)
+    return None
+
+
+def _list(name):
+    return os.path.join(ROOT, "requirements", name + ".txt")
+
+
 def _run(command, output):
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 

@@ -40,14 +40,13 @@ def run(part):
 def main():
     SUMMARIES.mkdir(parents=True, exist_ok=True)
     results = {part: run(part) for part in PARTS}
-    print("\n%-10s %-7s %7s %7s %7s %8s  %s" % ("part", "result", "passed", "failed", "skipped", "seconds", "what"))
+    row = "%-10s %-7s %7s %7s %7s %8s  %s"
+    print("\n" + row % ("part", "result", "passed", "failed", "skipped", "seconds", "what"))
     for part, result in results.items():
-        print("%-10s %-7s %7d %7d %7d %8.0f  %s" % (part, "ok" if result["ok"] else "FAILED", result["passed"],
-                                                   result["failed"], result["skipped"], result["seconds"],
-                                                   result["note"]))
+        print(row % (part, "ok" if result["ok"] else "FAILED", result["passed"], result["failed"], result["skipped"],
+                     "%.0f" % result["seconds"], result["note"]))
     total = {key: sum(result[key] for result in results.values()) for key in ("passed", "failed", "skipped", "seconds")}
-    print("%-10s %-7s %7d %7d %7d %8.0f\n" % ("all", "", total["passed"], total["failed"], total["skipped"],
-                                              total["seconds"]))
+    print(row % ("all", "", total["passed"], total["failed"], total["skipped"], "%.0f" % total["seconds"], "") + "\n")
     failed = [part for part, result in results.items() if not result["ok"]]
     if failed:
         print("Failed: %s. Each runs alone: make %s" % (", ".join(failed), failed[0]))

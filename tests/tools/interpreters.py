@@ -15,6 +15,11 @@ import subprocess
 TARGET_VERSIONS = tuple((3, minor) for minor in range(6, 14))
 # ansible-core 2.19 on 3.11 is what the collection is developed with; the others follow by age.
 CONTROLLER_VERSIONS = ((3, 11), (3, 12), (3, 13), (3, 10))
+# The oldest and the newest ansible-core that the collection supports, and the Pythons they run on.
+CORES = {
+    "core-2.16": ((3, 12), (3, 11), (3, 10)),
+    "core-2.21": ((3, 13), (3, 12)),
+}
 
 _PROBE = "import sys, venv, ensurepip, ssl; print('%d.%d' % sys.version_info[:2], sys.executable)"
 

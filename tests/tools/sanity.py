@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """Run ``ansible-test sanity`` on the present contents of the checkout, committed or not. Without arguments it also
-compiles and imports the code on each Python that the machine has and ansible-test knows.
+compiles and imports the code on each Python from 3.6 to 3.13 that the machine has.
 
 ansible-test follows symbolic links to where a file really is, so it needs a copy at a path that ends in
 ``ansible_collections/ecsops/intrusion_response``.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 import checkout
+import environment
 import interpreters
 import summary
 
@@ -41,6 +42,17 @@ else:
     raise ImportError("only to be run")
 '''
 
+ASK_PIP = """
+from ansible_test._internal.python_requirements import get_venv_packages
+import sys
+class Asked: version = "%d.%d" % sys.version_info[:2]
+print(get_venv_packages(Asked)["pip"])
+"""
+
+# The ansible-test of newer cores knows these no more, that of the oldest core still does.
+OLDEST = "core-2.16"
+FOR_THE_OLD = ((3, 6), (3, 7))
+
 
 def prepare_copy():
     """Make :data:`COPY` a git repository of its own, which is what ansible-test lists the files with."""
@@ -49,17 +61,13 @@ def prepare_copy():
         subprocess.run(command, cwd=str(COPY), check=True, stdin=subprocess.DEVNULL)
 
 
-def prepare_home():
-    """Put the stand-in where this ansible-core looks for its download, and pip's settings of the user beside it."""
-    from ansible_test._internal.python_requirements import get_venv_packages
-
-    class Asked:
-        version = "%d.%d" % sys.version_info[:2]
-
-    pip = get_venv_packages(Asked)["pip"].replace(".", "_")
+def prepare_home(python):
+    """Put the stand-in where this Python's ansible-test looks for its download, and the user's pip settings beside it.
+    """
+    pip = subprocess.run([python, "-c", ASK_PIP], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
     cache = HOME / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / ("get_pip_%s.py" % pip)).write_text(GET_PIP)
+    (cache / ("get_pip_%s.py" % pip.strip().replace(".", "_"))).write_text(GET_PIP)
     for name in (".config/pip", ".pip", ".netrc"):
         real, here = pathlib.Path.home() / name, HOME / name
         if real.exists() and not here.exists():
@@ -67,13 +75,36 @@ def prepare_home():
             here.symlink_to(real)
 
 
-def _environment():
-    environment = dict(os.environ, HOME=str(HOME))
+def run(python, arguments, found, stream):
+    """Run the ansible-test of ``python`` with its words into ``stream``; what it tests and complains of is shown too.
+
+    :returns: ``(exit code, number of tests, number of failed tests)``.
+    """
+    variables = dict(os.environ, HOME=str(HOME))
     # ansible-test wants to find the collection by where it stands, and each Python under its own name.
-    environment.pop("ANSIBLE_COLLECTIONS_PATH", None)
-    folders = [os.path.dirname(path) for path in interpreters.discover().values()]
-    environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), *folders, environment["PATH"]])
-    return environment
+    variables.pop("ANSIBLE_COLLECTIONS_PATH", None)
+    folders = [os.path.dirname(path) for path in [python, *found.values()]]
+    variables["PATH"] = os.pathsep.join([*folders, variables["PATH"]])
+    command = [os.path.join(os.path.dirname(python), "ansible-test"), "sanity", "--color", "no", *arguments]
+    process = subprocess.Popen(command, cwd=str(COPY), env=variables, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    complaint = False
+    words = []
+    with process.stdout:
+        for line in process.stdout:
+            stream.write(line)
+            words.append(line)
+            complaint = line.startswith(("ERROR:", "FATAL:")) or (complaint and not line.startswith("Running "))
+            if complaint or line.startswith("Running sanity test "):
+                print(line, end="", flush=True)
+    code = process.wait()
+    said = "".join(words)
+    began = sum(line.startswith("Running sanity test ") for line in words)
+    told = re.search(r"^FATAL: The (\d+) sanity test", said, re.MULTILINE)
+    if code and not told:
+        # It did not come to the tests: all that it said may matter.
+        print(said)
+    return code, began, int(told.group(1)) if told else int(code != 0)
 
 
 def main():
@@ -83,38 +114,31 @@ def main():
     ignored = sorted((ROOT / "tests" / "sanity").glob("ignore*.txt"))
     if ignored:
         sys.exit("The sanity tests pass here without exceptions; remove %s" % ", ".join(map(str, ignored)))
+    found = interpreters.discover()
+    rounds = [(sys.executable, options.arguments)]
+    old = [version for version in FOR_THE_OLD if version in found] if not options.arguments else []
+    oldest_core = environment.core(OLDEST, found) if old else None
+    if oldest_core:
+        rounds += [(oldest_core, ["--test", "compile", "--test", "import", "--python", "%d.%d" % version])
+                   for version in old]
+    elif not options.arguments:
+        print("Modules are not imported on Python 3.6 and 3.7: that takes one of these, and a 3.10 to 3.12 for %s"
+              % OLDEST)
+
     prepare_copy()
-    prepare_home()
-    command = [os.path.join(os.path.dirname(sys.executable), "ansible-test"), "sanity", "--color", "no"]
-    command += options.arguments
     log = COPY.parents[2] / "output.log"
+    codes, ran, failed = [], 0, 0
     with open(str(log), "w") as stream:
-        code = _run(command, stream)
-    words = log.read_text(errors="replace")
-    began = set(re.findall(r'^Running sanity test "([\w-]+)"', words, re.MULTILINE))
-    failed = re.search(r"^FATAL: The (\d+) sanity test", words, re.MULTILINE)
-    if code and not failed:
-        # It did not come to the tests: all that it said may matter.
-        print(words)
-    failures = int(failed.group(1)) if failed else int(code != 0)
-    summary.tell(len(began) - min(failures, len(began)), failures, note="ansible-test sanity without ignore entries")
-    if code or not began:
+        for python, arguments in rounds:
+            prepare_home(python)
+            code, tests, failures = run(python, arguments, found, stream)
+            codes.append(code)
+            ran += tests
+            failed += failures
+    summary.tell(max(ran - failed, 0), failed, note="ansible-test without ignore entries")
+    if any(codes) or not ran:
         sys.exit("ansible-test sanity failed; all that it said is in %s" % log.relative_to(ROOT))
-    print("%d sanity tests passed" % len(began))
-
-
-def _run(command, stream):
-    """Run ansible-test with its words into ``stream``; its tests and what they complain about are shown as well."""
-    process = subprocess.Popen(command, cwd=str(COPY), env=_environment(), stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    complaint = False
-    with process.stdout:
-        for line in process.stdout:
-            stream.write(line)
-            complaint = line.startswith(("ERROR:", "FATAL:")) or (complaint and not line.startswith("Running "))
-            if complaint or line.startswith("Running sanity test "):
-                print(line, end="", flush=True)
-    return process.wait()
+    print("%d sanity tests passed" % ran)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 """Run the unit tests: ``tests/unit/target`` on every Python from 3.6 to 3.13 that this machine has, each in an
-environment of its own without Ansible, and ``tests/unit/controller`` in the project's environment.
+environment of its own without Ansible, and ``tests/unit/controller`` in the project's environment and with the oldest
+and the newest ansible-core.
 
 An interpreter that is absent is named; one that fails, fails the whole.
 """
 
 import argparse
 import concurrent.futures
+import functools
 import os
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import interpreters
 import summary
 
 CONTROLLER = "controller"
+KNOWN = ["%d.%d" % version for version in interpreters.TARGET_VERSIONS] + [*interpreters.CORES, CONTROLLER]
 LOGS = os.path.join("build", "unit")
 
 
@@ -82,36 +85,35 @@ def _counts(report):
     return {"passed": total - failures - errors - skipped, "failed": failures + errors, "skipped": skipped}
 
 
-def _target_run(version, path):
-    name = "%d.%d" % version
-    directory = os.path.join(".cache", "venvs", name)
-    requirements = [os.path.join("requirements", "target.txt")]
-    return Run(name, os.path.join("tests", "unit", "target"),
-               lambda output: environment.ensure(directory, requirements, path, output))
+def _possible_runs():
+    """Return the runs that this machine is able to do."""
+    found = interpreters.discover()
+    target, controller = (os.path.join("tests", "unit", name) for name in ("target", "controller"))
+    runs = [Run("%d.%d" % version, target, functools.partial(environment.target, version, path))
+            for version, path in sorted(found.items())]
+    runs += [Run(name, controller, functools.partial(environment.core, name, found))
+             for name, versions in interpreters.CORES.items() if set(versions) & set(found)]
+    return [*runs, Run(CONTROLLER, controller, lambda _output: sys.executable)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="NAME,...", help="of 3.6 to 3.13 and controller; all when empty")
+    parser.add_argument("--only", default="", metavar="NAME,...", help="some of: %s" % ", ".join(KNOWN))
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="side by side (%(default)s)")
     parser.add_argument("arguments", nargs="*", help="passed to pytest, after --")
     options = parser.parse_args()
     os.makedirs(LOGS, exist_ok=True)
 
-    known = ["%d.%d" % version for version in interpreters.TARGET_VERSIONS] + [CONTROLLER]
-    wanted = [name for name in options.only.split(",") if name] or known
-    unknown = sorted(set(wanted) - set(known))
+    wanted = [name for name in options.only.split(",") if name] or KNOWN
+    unknown = sorted(set(wanted) - set(KNOWN))
     if unknown:
-        sys.exit("Unknown: %s. There are: %s" % (", ".join(unknown), ", ".join(known)))
+        sys.exit("Unknown: %s. There are: %s" % (", ".join(unknown), ", ".join(KNOWN)))
 
-    found = interpreters.discover()
-    runs = [_target_run(version, path) for version, path in sorted(found.items())]
-    runs.append(Run(CONTROLLER, os.path.join("tests", "unit", "controller"), lambda _output: sys.executable))
+    runs = [run for run in _possible_runs() if run.name in wanted]
     present = [run.name for run in runs]
-    absent = [name for name in known if name in wanted and name not in present]
-    runs = [run for run in runs if run.name in wanted]
+    absent = [name for name in wanted if name not in present]
     if absent:
-        print("Not on this machine, so not tested on: %s" % ", ".join(absent))
+        print("Not tested for want of the interpreter: %s" % ", ".join(absent))
     if not runs:
         sys.exit("None of the interpreters asked for is on this machine.")
 
