@@ -48,7 +48,12 @@ class IncidentAction(ActionBase):
         return default if value is None else self._templar.template(value)
 
     def open_incident(self) -> IncidentStore:
-        """Return the incident of this run, opened if it is new; raises ``ResponseError``."""
+        """Return the incident of this run, opened if it is new; raises ``ResponseError``.
+
+        A playbook about an incident that is there already says so: a slip in its name shall open none.
+        """
+        if self.variable("intrusion_response_incident_must_exist", False):
+            return self.existing_incident()
         return IncidentStore.open(self._incidents_dir(), self.variable("intrusion_response_incident") or None)
 
     def existing_incident(self, name: str | None = None) -> IncidentStore:
