@@ -140,9 +140,10 @@ def work(params, context, proc_root="/proc", host_root="/", packages=PackageData
 
     detection = deleted_exe.find(proc_root, host_root, database)
     # Asked for before anything is changed: a host without it is called again. Explained processes do not need it.
-    psutil = context.psutil() if any(item.verdict in ("malicious", "suspicious") for item in detection.suspicions) else None
+    unexplained = [item for item in detection.suspicions if item.verdict in ("malicious", "suspicious")]
+    psutil = context.psutil() if unexplained else None
     for item in detection.suspicions:
-        known = deleted_exe.details(item, psutil, proc_root) if psutil and item.verdict in ("malicious", "suspicious") else None
+        known = deleted_exe.details(item, psutil, proc_root) if item in unexplained else None
         outcome.findings.append(deleted_exe.as_finding(item, known))
     outcome.findings.extend(detection.findings)
     outcome.not_checked.extend(detection.not_checked)
@@ -153,8 +154,9 @@ def work(params, context, proc_root="/proc", host_root="/", packages=PackageData
     wanted = [item.process for item in detection.suspicions
               if item.verdict in params["kill_verdicts"] and (not chosen or item.process.identity in chosen)]
     for identity in sorted(set(chosen or ()) - {process.identity for process in wanted}):
-        outcome.not_checked.append(gap("process %s" % identity, "this run did not find it with a verdict among kill_verdicts",
-                                       "It has ended, or its verdict is another; look at the findings."))
+        outcome.not_checked.append(gap(
+            "process %s" % identity, "this run did not find it with a verdict among kill_verdicts",
+            "It has ended, or its verdict is another; look at the findings."))
     if wanted:
         _carry_out(new_control(), wanted, params["state"], context, outcome)
     return outcome

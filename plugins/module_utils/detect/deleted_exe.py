@@ -13,7 +13,10 @@ import os
 import re
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect import deleted_exe_rules
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect.deleted_exe_facts import Facts, Surroundings
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect.deleted_exe_facts import Facts
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect.deleted_exe_surroundings import (
+    Surroundings,
+)
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import finding, gap, subject, text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
@@ -58,7 +61,7 @@ class Detection:
 def find(proc_root="/proc", host_root="/", packages=PackageDatabase):
     """Return the :class:`Detection` of this host. Reads only.
 
-    :param packages: callable, root directory → :class:`packages.PackageDatabase`; only called when something stands out.
+    :param packages: callable, root directory → :class:`packages.PackageDatabase`; called when something stands out.
     :raises OSError: there is no /proc.
     """
     swept = process_table.sweep(proc_root, lambda link: _stands_out(link, host_root))
@@ -123,7 +126,8 @@ def _blind_spots(proc_root):
     for number in sorted({int(match) for match in _MOUNTED_OVER.findall(mounts)}):
         findings.append(finding(
             "deleted_exe.masked", "suspicious", "high", subject("process", "pid %d" % number, pid=number),
-            "Something is mounted over /proc/%d, which hides the process with this number." % number, attack=("T1564.013",)))
+            "Something is mounted over /proc/%d, which hides the process with this number." % number,
+            attack=("T1564.013",)))
         gaps.append(gap("process %d" % number, "something is mounted over its directory in /proc",
                         "Unmount /proc/%d, then run again." % number))
     if os.geteuid() != 0 and _HIDING_PIDS.search(mounts):

@@ -8,14 +8,13 @@ Only what the decision table asks is paid for: a memfd that our own session runs
 """
 
 import fcntl
-import hashlib
 import os
 import re
-import stat
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import (
+    container_runtimes,
     package_history,
     process_cgroup,
     process_sockets,
@@ -34,10 +33,6 @@ _WRITE_PROOF = 0x0002 | 0x0004 | 0x0008  # F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_
 _CLOCK_SLACK = 2
 _UPGRADE_SPAN = 3600
 
-# Programs known to run from a sealed copy of themselves, and where they lie; Kubernetes distributions bring their own.
-_RUNTIMES = ("runc", "crun", "youki", "lxc-attach", "lxc-start", "lxc-execute", "lxc-init", "docker-runc", "containerd-shim")
-_RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/lib/cri-o-runc/sbin",
-                        "/usr/libexec/crio", "/usr/libexec/podman", "/opt/containerd/bin", "/snap/docker/current/bin")
 _RUNTIME_NAME = re.compile(r"^(?:runc|crun|youki|lxc)[\w.-]*(?::|$)")
 
 # Names of kernel threads that intruders borrow, as they are or with a letter more (kdevtmpfsi, kthrotlds).
@@ -45,8 +40,6 @@ _KERNEL_THREAD = re.compile(
     r"^\[?(?:(?:kworker|ksoftirqd|kswapd|kthreadd|kthrotld|kdevtmpfs|khugepaged|kauditd|kaudited|kcompactd|kblockd"
     r"|khungtaskd|kintegrityd|kdmflush|kdmtmpflush|rcu_(?:sched|bh|preempt|gp|tasks)|oom_reaper)(?:i|s|ds)?(?:[/:\d]\S*)?"
     r"|(?:migration|cpuhp|jbd2|xfsaild|irq)/\S+|scsi_eh_\d+)\]?$")
-
-_READ_SIZE = 1024 * 1024
 
 
 class _lazy:
@@ -64,56 +57,6 @@ class _lazy:
             return self
         value = instance.__dict__[self._name] = self._compute(instance)
         return value
-
-
-class Surroundings:
-    """What the facts about all suspects of one run share.
-
-    :param packages: callable, root directory → :class:`packages.PackageDatabase` of the system below it.
-    """
-
-    def __init__(self, proc_root, host_root, packages):
-        self.proc_root = proc_root
-        self.host_root = host_root
-        self.views = process_view.Views(proc_root, host_root)
-        self._packages = packages
-        self._databases = {}
-        self._digests = {}
-        self._boot_time = None
-        self._chain = None
-
-    def database(self, root):
-        """Return the package database below ``root``."""
-        if root not in self._databases:
-            self._databases[root] = self._packages(root)
-        return self._databases[root]
-
-    @property
-    def boot_time(self):
-        """When the kernel booted, or ``None``."""
-        if self._boot_time is None:
-            self._boot_time = process_table.boot_time(self.proc_root)
-        return self._boot_time
-
-    def digest(self, descriptor, status):
-        """Return the SHA-256 of an open file; each file is read once."""
-        key = (status.st_dev, status.st_ino, status.st_size)
-        if key not in self._digests:
-            self._digests[key] = _sha256(descriptor)
-        return self._digests[key]
-
-    @property
-    def chain(self):
-        """``{(device, inode): (size, /proc directory)}`` of what this process, its ancestors and PID 1 run."""
-        if self._chain is None:
-            self._chain = {}
-            own = os.getpid()
-            for pid in [1, own] + process_table.ancestors(own, self.proc_root):
-                where = "%s/%d" % (self.proc_root.rstrip("/"), pid)
-                status = process_table.exe_status(where)
-                if status is not None:
-                    self._chain[status.file] = (status.size, where)
-        return self._chain
 
 
 class Facts:
@@ -156,7 +99,7 @@ class Facts:
     @_lazy
     def sha256(self):
         """SHA-256 of the bytes that run, or ``None``."""
-        return self._with_exe(lambda descriptor: self._all.digest(descriptor, os.fstat(descriptor)))
+        return self._with_exe(self._all.digest)
 
     @_lazy
     def sealed(self):
@@ -269,7 +212,7 @@ class Facts:
 
     @_lazy
     def database(self):
-        """``sound``, ``doubtful`` (shows signs of tampering in what concerns the owner) or ``none`` (nothing speaks)."""
+        """``sound``, ``doubtful`` (signs of tampering in what concerns the owner) or ``none`` (nothing speaks)."""
         if self._speaking is None:
             return "none"
         return "doubtful" if self.owner is not None and self._speaking.suspect(self.owner) else "sound"
@@ -286,7 +229,7 @@ class Facts:
 
     @_lazy
     def content(self):
-        """The bytes that run against the packaged ones of the path: ``match``, ``mismatch``, ``unowned``, ``unknown``."""
+        """The bytes that run against the packaged ones: ``match``, ``mismatch``, ``unowned``, ``unknown``."""
         if self.owner is None:
             return "unowned"
         return self._with_exe(lambda descriptor: self._speaking.verify(self.view.path, descriptor)) or "unknown"
@@ -357,7 +300,7 @@ class Facts:
     @_lazy
     def runtime(self):
         """Path of the container runtime on the host whose bytes run, or ``None``."""
-        for path, status in self._runtimes_on_disk():
+        for path, status in self._all.runtimes:
             if self.status and status.st_size == self.status.size and self._is_copy_of(path):
                 return path
         return None
@@ -366,51 +309,28 @@ class Facts:
     def runtime_changed_since_start(self):
         """Whether the package of a runtime on the host was unpacked after the process had started."""
         database = self._all.database(self._all.host_root)
-        for path, _status in self._runtimes_on_disk():
+        for path, _status in self._all.runtimes:
             owner = database.owner_of(path)
             changed = database.changed_at(owner) if owner else None
             if changed is not None and self.started_at is not None and changed + _CLOCK_SLACK >= self.started_at:
                 return True
         return False
 
-    def _runtimes_on_disk(self):
-        found = {}
-        for directory in _RUNTIME_DIRECTORIES:
-            for name in _RUNTIMES:
-                path = "%s/%s" % (directory, name)
-                try:
-                    path = rooted_paths.resolve(path, self._all.host_root, follow_final=True)
-                    status = rooted_paths.status(path, self._all.host_root)
-                except (OSError, ResponseError):
-                    continue
-                if status is not None and stat.S_ISREG(status.st_mode):
-                    found[path] = status
-        return sorted(found.items())
-
     def _is_copy_of(self, path):
         database = self._all.database(self._all.host_root)
         if database.owner_of(path) is not None:
             return self._with_exe(lambda descriptor: database.verify(path, descriptor)) == "match"
         # Installed by hand: only root may have written it, and everything above it.
-        if not self._only_root_writes(path):
+        if not container_runtimes.only_root_writes(path, self._all.host_root):
             return False
         try:
             descriptor = safe_files.open_regular(path, self._all.host_root)
         except (OSError, ResponseError):
             return False
         try:
-            return self._all.digest(descriptor, os.fstat(descriptor)) == self.sha256
+            return self._all.digest(descriptor) == self.sha256
         finally:
             os.close(descriptor)
-
-    def _only_root_writes(self, path):
-        while True:
-            found = rooted_paths.status(path, self._all.host_root)
-            if found is None or found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                return False
-            if path == "/":
-                return True
-            path = os.path.dirname(path)
 
     # -- the process ---------------------------------------------------------------------------------------------------
 
@@ -424,7 +344,7 @@ class Facts:
         if self.kind != "memfd":
             return False
         for size, where in self._all.chain.values():
-            if size == self.status.size and _sha256_of(where + "/exe") == self.sha256 is not None:
+            if size == self.status.size and self.sha256 and self._all.digest_of(where + "/exe") == self.sha256:
                 return True
         return False
 
@@ -436,11 +356,10 @@ class Facts:
     @_lazy
     def masquerade(self):
         """What the process passes itself off as, in words, or ``None``."""
-        names = [self.process.comm] + [word.split(" ")[0] for word in self.arguments[:1]] + [os.path.basename(self.path)]
-        for name in names:
+        claimed = self.arguments[0].split(" ")[0] if self.arguments else ""
+        for name in (self.process.comm, claimed, os.path.basename(self.path)):
             if _KERNEL_THREAD.match(name) or (name.startswith("[") and name.endswith("]")):
                 return "a kernel thread (%s)" % text(name)
-        claimed = names[1] if len(names) == 3 else ""
         if claimed.startswith("/") and self.realm == process_view.HOST and self._speaking:
             real = _resolved(claimed, self._all.host_root)
             if real and os.path.basename(real) != os.path.basename(self.path) and self._speaking.owner_of(real):
@@ -478,7 +397,8 @@ class Facts:
             return "no package database speaks for its path"
         reasons = []
         if self.database == "doubtful":
-            reasons.append("the package database looks tampered with (%s)" % "; ".join(self._speaking.suspect(self.owner)))
+            reasons.append("the package database looks tampered with (%s)"
+                           % "; ".join(self._speaking.suspect(self.owner)))
         if self.owner is not None:
             if self.clock_contradicts:
                 reasons.append("the clock was set since")
@@ -500,14 +420,14 @@ class Facts:
     # -- telling -------------------------------------------------------------------------------------------------------
 
     def observables(self):
-        """Return the facts on which the verdict rests (those that were asked for) and what an operator wants to know."""
+        """Return the facts on which the verdict rests (those that were asked for), and what an operator asks."""
         told = {"link": text(self.link), "path": text(self.path), "kind": self.kind, "state": self.process.state,
                 "cmdline": [text(word)[:500] for word in self.arguments[:50]], "started_at": self.started_at,
                 "uid": process_table.uid_of(self.process.where), "unit": self.unit[0], "ppid": self.process.ppid}
         if self.status:
             told.update(links=self.status.links, size=self.status.size, unlinked_at=self.unlinked_at)
-        for name in ("realm", "container", "at_path", "literal_name", "place", "owner", "database", "content", "disk_content",
-                     "package_changed_at", "changed_since_start", "sealed", "runtime", "same_bytes_as", "own_chain",
+        for name in ("realm", "container", "at_path", "literal_name", "place", "owner", "database", "content",
+                     "disk_content", "package_changed_at", "changed_since_start", "sealed", "runtime", "same_bytes_as", "own_chain",
                      "masquerade", "packet_socket", "removed_packages", "sha256", "mounted"):
             if name in self.__dict__:
                 value = self.__dict__[name]
@@ -520,25 +440,3 @@ def _resolved(path, host_root):
         return rooted_paths.resolve(path, host_root, follow_final=True)
     except (OSError, ResponseError):
         return None
-
-
-def _sha256(descriptor):
-    state = hashlib.sha256()
-    offset = 0
-    while True:
-        chunk = os.pread(descriptor, _READ_SIZE, offset)
-        if not chunk:
-            return state.hexdigest()
-        state.update(chunk)
-        offset += len(chunk)
-
-
-def _sha256_of(path):
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return _sha256(descriptor)
-    finally:
-        os.close(descriptor)

@@ -74,7 +74,7 @@ RULES = (
          "Package {owner} of the container was upgraded while the process ran: restart the container {container}."),
     Rule("deleted_exe.own_chain", "undetermined", "medium", (),
          lambda f: f.own_chain,
-         "The session of this very run, or PID 1, runs from the same executable, so it is not touched: look at it by hand."),
+         "The session of this very run, or PID 1, runs from the same executable: it is not touched, look at it by hand."),
     Rule("deleted_exe.memfd_packaged", "suspicious", "medium", (REFLECTIVE_LOADING,),
          lambda f: f.kind == "memfd" and f.same_bytes_as is not None,
          "It runs from memory only; the bytes are those of the packaged {same_bytes_as}, which would not need that."),
@@ -91,8 +91,8 @@ RULES = (
     Rule("deleted_exe.hidden_mount", "suspicious", "high", (PROCESS_HIDING,),
          lambda f: ((f.kind == "detached" and f.at_path in ("absent", "other"))
                     or (_owned_by_host(f) and not f.mounted and f.content == "mismatch")),
-         "The file lies on a file system that is mounted nowhere any more: a process that survived from the initial RAM "
-         "disk, a lazy unmount, or a way to hide it."),
+         "The file lies on a file system that is mounted nowhere any more: a process that survived from the initial "
+         "RAM disk, a lazy unmount, or a way to hide it."),
     Rule("deleted_exe.impostor", "malicious", "critical", (FILE_DELETION, MASQUERADING),
          lambda f: (_owned_by_host(f) and _gone_from_path(f) and f.content == "mismatch"
                     and f.changed_since_start is False and not f.clock_contradicts
@@ -100,7 +100,8 @@ RULES = (
          "It runs under the path of package {owner}, but not that package's bytes, and no upgrade explains it: "
          "another program ran there and was taken away."),
     Rule("deleted_exe.package_removed", "suspicious", "medium", (FILE_DELETION,),
-         lambda f: (_gone_from_path(f) and f.owner is None and f.place == "system_directory" and bool(f.removed_packages)),
+         lambda f: (_gone_from_path(f) and f.owner is None and f.place == "system_directory"
+                    and bool(f.removed_packages)),
          "The file is gone and belongs to no package, but {removed_packages} was removed at that time: "
          "if it is a service of that package, stop it."),
     Rule("deleted_exe.unowned", "malicious", "critical", (FILE_DELETION,),

@@ -22,7 +22,8 @@ _CONTAINERS = (
     ("cri-o", re.compile(r"/crio-([0-9a-f]{64})(?:\.scope)?(?:/|$)")),
     ("kubernetes", re.compile(r"/kubepods[^ ]*/([0-9a-f]{64})(?:/|$)")),
     ("lxc", re.compile(r"/lxc(?:\.payload\.|/)([A-Za-z0-9][A-Za-z0-9._-]*)(?:/|$)")),
-    ("nspawn", re.compile(r"/machine\.slice/(?:machine-|systemd-nspawn@)([A-Za-z0-9][A-Za-z0-9._-]*)\.(?:scope|service)(?:/|$)")),
+    ("nspawn", re.compile(r"/machine\.slice/(?:machine-|systemd-nspawn@)([A-Za-z0-9][A-Za-z0-9._-]*)"
+                          r"\.(?:scope|service)(?:/|$)")),
 )
 
 # Where the runtimes keep a folder or file a container; {id} is its id.

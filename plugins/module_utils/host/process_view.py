@@ -53,7 +53,7 @@ class Views:
         self._root_file = _file_of(host_root)
 
     def view(self, where, path):
-        """Return the :class:`View` of ``path`` (of an exe link, without suffix) for the process with directory ``where``."""
+        """Return the :class:`View` of ``path`` (an exe link's, without suffix) for the process in ``where``."""
         namespace = process_table.read_link(where, "ns/mnt")
         root_link = process_table.read_link(where, "root")
         root = where + "/root"
@@ -90,7 +90,7 @@ class Views:
 
 
 def mount_id(descriptor):
-    """Return the id of the mount that an open file belongs to (``mnt_id`` of /proc/PID/fdinfo, Linux 3.15), or ``None``."""
+    """Return the id of the mount that an open file is on (``mnt_id`` of /proc/PID/fdinfo, Linux 3.15), or ``None``."""
     content = process_table.read_bytes("/proc/self/fdinfo/%d" % descriptor, 4096) or b""
     for line in content.splitlines():
         if line.startswith(b"mnt_id:"):

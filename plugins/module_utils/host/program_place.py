@@ -43,6 +43,8 @@ _SETTINGS = ("/etc", "/boot")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/libexec")
 _SYSTEM = _PROGRAMS + _SETTINGS + _LIBRARIES + ("/usr", "/dev", "/run", "/var/run", "/var/spool", "/var/log")
 
+_CROSSROADS = ("/", "/dev", "/opt", "/run", "/srv", "/usr", "/usr/local", "/usr/local/bin", "/usr/local/sbin", "/var")
+
 # Functional package managers rename what they wrap to .name-wrapped.
 _STORES = ("/nix/store", "/gnu/store")
 
@@ -84,8 +86,8 @@ def _is_hidden(path):
     if any(below(path, store) for store in _STORES):
         return False
     # Hidden directories are everyday life where developers work (.venv, node_modules/.pnpm, .vscode-server).
-    directory = os.path.dirname(path) if any(below(path, place) for place in _SYSTEM) and not below(path, "/usr/local") else ""
-    return "/." in directory or os.path.basename(path).startswith(".")
+    in_system = any(below(path, place) for place in _SYSTEM) and not below(path, "/usr/local")
+    return os.path.basename(path).startswith(".") or (in_system and "/." in path)
 
 
 def is_world_writable(directory, root="/"):
@@ -104,7 +106,7 @@ def is_world_writable(directory, root="/"):
 def is_shared(directory, root="/"):
     """Tell whether unrelated programs lie in ``directory``: ``/tmp``, ``/usr/bin``, ``/opt``, a home."""
     return (directory in _TEMPORARY + _HOMES + _PROGRAMS + _SETTINGS + _LIBRARIES
-            or directory in ("/", "/dev", "/opt", "/srv", "/usr", "/usr/local", "/usr/local/bin", "/usr/local/sbin", "/var", "/run")
+            or directory in _CROSSROADS
             or any(os.path.dirname(directory) == home for home in _HOMES)
             or _is_writable_itself(directory, root))
 

@@ -177,7 +177,8 @@ def close_over(scene, suspects, protected, known=None):
     :param known: members of an earlier round, which stay members (their processes may be unreadable by now).
     """
     members = dict(known or {})
-    own_files = {status.file for status in (scene.status(scene.table[pid]) for pid in protected if pid in scene.table) if status}
+    own = (scene.status(scene.table[pid]) for pid in protected if pid in scene.table)
+    own_files = {status.file for status in own if status is not None}
     for process in suspects:
         scene.adopt(process)
         current = scene.table.get(process.pid)
@@ -200,7 +201,10 @@ def close_over(scene, suspects, protected, known=None):
 def _add_descendants(scene, members, protected):
     for pid in process_table.descendants(scene.table, list(members)):
         if pid not in protected:
-            members[pid] = Member(scene.table[pid], "it descends from a malicious process", False, scene)
+            process = scene.table[pid]
+            program = scene.program(process)
+            own = program is not None and scene.on_host(process) and not scene.vouched(program.path)
+            members[pid] = Member(process, "it descends from a malicious process", own, scene)
 
 
 def _relation(scene, process, leaders):
@@ -241,9 +245,10 @@ def _shares_program(scene, process, leader):
         # The interpreter's own file is everybody's.
         same = program.script and program.path == own.path and scene.on_host(process) == scene.on_host(leader.process)
         return "it runs the same script as process %d" % leader.process.pid if same else None
-    if leader.exe_file is not None and scene.status(process).file == leader.exe_file:
-        if own is None or scene.is_gone(process) or not scene.vouched(own.exe):
-            return "it runs the very file of process %d" % leader.process.pid
+    if leader.exe_file is None or scene.status(process).file != leader.exe_file:
+        return None
+    if scene.is_gone(process) or (scene.on_host(process) and not scene.vouched(program.exe)):
+        return "it runs the very file of process %d" % leader.process.pid
     return None
 
 

@@ -14,9 +14,13 @@ import signal
 import time
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import action, gap, subject, text
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import gap, text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_program, process_table
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import process_closure, process_evidence
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import (
+    process_actions,
+    process_closure,
+    process_evidence,
+)
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_closure import protected_pids
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_evidence import collect_evidence
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_handle import (
@@ -24,6 +28,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.
     ProcessHandle,
     is_stopped,
 )
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_revival import Ended
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_store import DEFAULT_ROOT
 
 __all__ = ["ProcessControl", "collect_evidence", "find_running_from", "protected_pids"]
@@ -50,43 +55,6 @@ class Plan:
         self.refused = refused
 
 
-class _Ended:
-    """What was ended, to know it again: ``programs`` (paths), ``contents`` (``(size, sha256)`` of executables that are no
-    copies of packaged ones), ``before`` (identities of the processes that lived then, which are no revivals)."""
-
-    def __init__(self):
-        self.programs = set()
-        self.contents = set()
-        self.before = set()
-
-    def add(self, members, evidence, living, packages):
-        self.before.update(process.identity for process in living)
-        for member in members:
-            self.before.add(member.process.identity)
-            if not member.suspect or not member.program:
-                continue
-            self.programs.add(member.program)
-            for name, path, size, sha256 in evidence.get(member.process.pid, ()):
-                if not name.endswith("/exe") or (size, sha256) in self.contents:
-                    continue
-                if packages is not None and packages.kind and packages.find_by_digest(path) is None:
-                    self.contents.add((size, sha256))
-
-    def is_again(self, process, scene):
-        """Tell whether ``process`` started since and runs one of the programs, or the same bytes elsewhere."""
-        if process.identity in self.before:
-            return False
-        program = scene.program(process)
-        if program is None:
-            return False
-        # Where the genuine packaged program lies again, its processes are no revivals.
-        if program.path in self.programs and not (scene.on_host(process) and scene.vouched(program.path)):
-            return True
-        status = scene.status(process)
-        return (status is not None and any(status.size == size for size, _sha256 in self.contents)
-                and (status.size, scene.digest(process)) in self.contents)
-
-
 class ProcessControl:
     """Acts on the processes of one module call.
 
@@ -111,7 +79,7 @@ class ProcessControl:
     def decide(self, suspects, state):
         """Return the :class:`Plan` that brings ``suspects`` (list of :class:`process_table.Process`) to ``state``.
 
-        ``frozen``: stopped, with evidence; ``killed``: ended, with evidence; ``resumed``: running again. Touches nothing.
+        ``frozen``: stopped, with evidence; ``killed``: ended, with evidence; ``resumed``: running. Touches nothing.
         :raises ResponseError: more than ``max_processes`` would have to be touched.
         """
         if state not in STATES:
@@ -128,8 +96,8 @@ class ProcessControl:
     def planned_actions(self, plan):
         """Return the actions of ``plan`` as check mode tells them."""
         members = {member.process.pid: member for member in plan.members}
-        return [self._action(plan.state, member, "planned", helpers=helpers)
-                for member, helpers in _with_helpers(members)] + self._refusals(plan)
+        return [process_actions.action_on(plan.state, member, "planned", helpers=helpers)
+                for member, helpers in process_actions.with_helpers(members)] + process_actions.refusals(plan)
 
     def _to_do(self, members, state):
         if state == "killed":
@@ -145,7 +113,8 @@ class ProcessControl:
             names = ", ".join("%d %s" % (member.process.pid, text(member.process.comm))
                               for member in list(members.values())[:5])
             raise ResponseError(
-                "%d processes would have to be stopped, more than max_processes (%d): nothing was touched. The first: %s."
+                "%d processes would have to be stopped, more than max_processes (%d): nothing was touched. The first: "
+                "%s."
                 % (len(members), self.max_processes, names),
                 "Look at the findings of state 'reported'; if they are right, raise max_processes and run again.")
 
@@ -157,7 +126,7 @@ class ProcessControl:
         :raises ResponseError: evidence cannot be kept, the ceiling is exceeded, or a signal is not permitted. What this
             call has stopped then runs again, and nothing was ended.
         """
-        outcome.actions.extend(self._refusals(plan))
+        outcome.actions.extend(process_actions.refusals(plan))
         if not plan.members:
             return
         if plan.state == "resumed":
@@ -165,7 +134,7 @@ class ProcessControl:
             return
         process_evidence.require_space(self.evidence_directory, [member.process for member in plan.members])
         members = {member.process.pid: member for member in plan.members}
-        ended = _Ended()
+        ended = Ended()
         for rounds_left in range(_REVIVAL_ROUNDS, -1, -1):
             self._stop_and_end(members, plan.state, outcome, ended)
             if plan.state != "killed":
@@ -264,19 +233,20 @@ class ProcessControl:
             frozen.add(pid)
             if state not in ("T", "t"):
                 outcome.not_checked.append(gap(
-                    "process %d" % pid, "it got the stop signal but is in state %s and does not stand still yet" % state,
+                    "process %d" % pid,
+                    "it got the stop signal but is in state %s and does not stand still yet" % state,
                     "A process in uninterruptible sleep (D) stops when its system call returns; look again later."))
         return frozen
 
     def _tell(self, state, members, touched, evidence, outcome):
         shown = {pid: member for pid, member in members.items() if pid in touched}
-        for member, helpers in _with_helpers(shown):
+        for member, helpers in process_actions.with_helpers(shown):
             names = []
             for pid in [member.process.pid] + [helper.process.pid for helper in helpers]:
                 for name, path, size, sha256 in evidence.get(pid, ()):
                     names.append("%s/%s" % (self.tool, name))
                     outcome.add_evidence(names[-1], path, size, sha256)
-            outcome.actions.append(self._action(state, member, "done", names, helpers))
+            outcome.actions.append(process_actions.action_on(state, member, "done", names, helpers))
 
     def _confirm_ended(self, members, handles, outcome):
         deadline = time.monotonic() + _END_SECONDS
@@ -295,7 +265,7 @@ class ProcessControl:
                     handle.signal(signal.SIGCONT)
             except ProcessGone:
                 continue
-            outcome.actions.append(self._action("resumed", member, "done"))
+            outcome.actions.append(process_actions.action_on("resumed", member, "done"))
 
     def find_frozen(self, identities=None):
         """Return the processes that stand still and of which this incident has evidence, whichever module stopped them.
@@ -319,8 +289,8 @@ class ProcessControl:
         deadline = time.monotonic() + self._watch_seconds
         while True:
             scene = self._scene()
-            found = [process for process in scene.table.values()
-                     if process.pid not in self._protected and not process.kernel_thread and ended.is_again(process, scene)]
+            found = [process for process in scene.table.values() if ended.is_again(process, scene)
+                     and process.pid not in self._protected and not process.kernel_thread]
             if found or time.monotonic() >= deadline:
                 return found
             time.sleep(_WATCH_STEP)
@@ -345,69 +315,22 @@ class ProcessControl:
         for process in revived:
             parent = scene.table.get(process.ppid)
             program = parent and scene.program(parent)
-            starters.append("%d by process %d (%s)" % (process.pid, process.ppid, text(program.path) if program else "?"))
+            starters.append("%d by process %d (%s)" % (
+                process.pid, process.ppid, text(program.path) if program else "?"))
         return gap("process %s" % ", ".join(str(process.pid) for process in revived),
                    "it was ended and came back each time: started %s" % "; ".join(starters),
                    "Remove what starts it (unit, crontab, init script: module malware_artifact), then run again.")
 
-    # -- telling -------------------------------------------------------------------------------------------------------
-
     def _scene(self):
         return process_closure.Scene(self.proc_root, self.packages, self.host_root)
-
-    @staticmethod
-    def _action(state, member, status, evidence=(), helpers=()):
-        done = {"frozen": "Stopped", "killed": "Ended", "resumed": "Let run again"}
-        planned = {"frozen": "Stop", "killed": "End", "resumed": "Let run again"}
-        process = member.process
-        message = "%s process %d (%s): %s." % (
-            (done if status == "done" else planned)[state], process.pid, text(member.program or process.comm), member.why)
-        if helpers:
-            message += " With it what it had started: %s." % ", ".join(
-                "%d (%s)" % (helper.process.pid, text(helper.process.comm)) for helper in helpers)
-        identities = [process.identity] + [helper.process.identity for helper in helpers]
-        undo = {"frozen": {"module": "deleted_exe", "args": {"state": "resumed", "processes": identities}},
-                "resumed": {"module": "deleted_exe", "args": {"state": "frozen", "processes": identities}}}.get(state)
-        return action("process.%s" % state, process_subject(process, member.exe), message, status, undo, evidence)
-
-    @staticmethod
-    def _refusals(plan):
-        return [action("process.%s" % plan.state, process_subject(process, process_table.read_link(process.where, "exe") or ""),
-                       "Process %d is left alone: %s." % (process.pid, why), "refused")
-                for process, why in plan.refused]
-
-
-def _with_helpers(members):
-    """Return ``[(member, [helpers])]``: programs of packages are told with the member from which they descend.
-
-    A watchdog in a shell loop starts a sleep every second: by itself it is no news, and gone before it is read.
-    """
-    told = {pid: [] for pid, member in members.items() if not member.helper}
-    alone = []
-    for pid, member in members.items():
-        if not member.helper:
-            continue
-        above = member.process.ppid
-        while above in members and members[above].helper:
-            above = members[above].process.ppid
-        if above in told:
-            told[above].append(member)
-        else:
-            alone.append(member)
-    return [(members[pid], helpers) for pid, helpers in told.items()] + [(member, []) for member in alone]
-
-
-def process_subject(process, exe):
-    """Return the :func:`finding.subject` of a process; ``exe``: its link."""
-    return subject("process", "pid %d" % process.pid, pid=process.pid, start_time=process.start_time,
-                   comm=text(process.comm), exe=text(exe))
 
 
 def find_running_from(paths, proc_root="/proc"):
     """Return the processes (:class:`process_table.Process`) that run from one of ``paths``.
 
     A path is a program, a script that an interpreter runs, or a directory with such; as the process names it, or by
-    another name of the same file (``(device, inode)``). Protected ones are among them; :class:`ProcessControl` refuses them.
+    another name of the same file (``(device, inode)``). Protected ones are among them: :class:`ProcessControl` refuses
+    them.
     """
     files = set()
     wanted = []

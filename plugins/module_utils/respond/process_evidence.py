@@ -96,8 +96,9 @@ def collect_evidence(process, directory):
             raise _no_space(directory, "the evidence of process %d does not fit" % process.pid) from error
         if isinstance(error, ResponseError):
             raise
-        raise ResponseError("The evidence of process %d cannot be kept in %s: %s." % (process.pid, text(directory), error.strerror),
-                            "Nothing was killed. Point 'quarantine_root' at a writable file system, then run again.") from error
+        raise ResponseError(
+            "The evidence of process %d cannot be kept in %s: %s." % (process.pid, text(directory), error.strerror),
+            "Nothing was killed. Point 'quarantine_root' at a writable file system, then run again.") from error
     return _told(folder, manifest)
 
 
@@ -142,10 +143,12 @@ def _write_all_files(process, folder):
         else:
             files[name] = _write(folder, name, [content])
     opened = process_table.open_files(where)
-    files["fds.json"] = _write_json(folder, "fds.json", {str(number): text(target) for number, target in opened.items()})
+    files["fds.json"] = _write_json(
+        folder, "fds.json", {str(number): text(target) for number, target in opened.items()})
     files["sockets.json"] = _write_json(folder, "sockets.json", process_sockets.sockets(where, opened))
     links = {name: process_table.read_link(where, name) for name in _LINKS}
-    files["links.json"] = _write_json(folder, "links.json", {name: target and text(target) for name, target in links.items()})
+    files["links.json"] = _write_json(
+        folder, "links.json", {name: target and text(target) for name, target in links.items()})
     program = process_program.program(where)
     if program is not None and program.script:
         try:

@@ -75,7 +75,7 @@ class ProcessHandle:
         return now
 
     def signal(self, number):
-        """Send a signal after another comparison. :raises ProcessGone: too late. :raises ResponseError: not permitted."""
+        """Compare again, then send a signal. :raises ProcessGone: too late. :raises ResponseError: not permitted."""
         self.check()
         try:
             if self._descriptor is None:
@@ -112,7 +112,7 @@ class ProcessHandle:
                 time.sleep(min(left, 0.02))
 
     def wait_stopped(self, seconds):
-        """Wait until every thread has stopped, at most so long; return the state letter then, or ``None`` if it ended."""
+        """Wait until it has stopped, at most so long; return the state letter then, or ``None`` if it ended."""
         deadline = time.monotonic() + seconds
         while True:
             now = process_table.read_process(self.process.pid, self._proc_root)
@@ -141,7 +141,7 @@ def is_stopped(process):
 
 
 def is_dead(process):
-    """Tell whether a process has ended. A zombie whose other threads run on has not (proc(5): state is the main thread's)."""
+    """Tell whether a process has ended. A zombie whose other threads run on has not: its state is the main thread's."""
     return process.state in ("X", "x") or (process.state == "Z" and process.threads <= 1)
 
 
