@@ -11,21 +11,22 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 import summary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SUMMARIES = ROOT / "build" / "test"
 # Cheap ones first: what is wrong shows early.
 PARTS = ("specs", "lint", "unit", "sanity", "galaxy", "molecule")
 
 
-def run(part):
-    """Run ``make part``; return what it counted, with ``seconds`` and ``ok`` beside."""
-    told = SUMMARIES / (part + ".json")
-    if told.exists():
-        told.unlink()
+def run(part, folder):
+    """Run ``make part``; return what it counted, with ``seconds`` and ``ok`` beside.
+
+    :param folder: where the part may tell its counts.
+    """
+    told = folder / (part + ".json")
     print("\n===== make %s" % part, flush=True)
     begin = time.monotonic()
     code = subprocess.run(["make", "--no-print-directory", part], cwd=str(ROOT), check=False, stdin=subprocess.DEVNULL,
@@ -38,8 +39,8 @@ def run(part):
 
 
 def main():
-    SUMMARIES.mkdir(parents=True, exist_ok=True)
-    results = {part: run(part) for part in PARTS}
+    with tempfile.TemporaryDirectory() as folder:
+        results = {part: run(part, pathlib.Path(folder)) for part in PARTS}
     row = "%-10s %-7s %7s %7s %7s %8s  %s"
     print("\n" + row % ("part", "result", "passed", "failed", "skipped", "seconds", "what"))
     for part, result in results.items():
