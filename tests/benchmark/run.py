@@ -60,7 +60,7 @@ def run(names):
         except registry.Unavailable as error:
             failures.update(dict.fromkeys(asked, str(error)))
         # A broken benchmark must not keep the others from being measured; what broke is shown in full.
-        except Exception as error:  # noqa: BLE001 - reported, and the run fails for it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported, and the run fails for it
             traceback.print_exc()
             failures.update(dict.fromkeys(asked, "%s: %s" % (type(error).__name__, error)))
         else:

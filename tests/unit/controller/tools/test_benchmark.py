@@ -31,6 +31,10 @@ from registry import Unavailable, benchmark, result
 def raises():
     raise KeyError("gone")
 
+@benchmark("broken.exits")
+def exits():
+    raise SystemExit("enough")
+
 @benchmark("broken.shape")
 def shape():
     return {"value": 1}
@@ -102,9 +106,10 @@ def test_what_cannot_be_measured_fails_the_run_and_is_never_a_figure(bench):
     assert written["one.fast"] == FAST
     # The old figure stays, a new one is not made up.
     assert written["broken.absent"] == FAST
-    assert not {"broken.raises", "broken.shape"} & set(written)
+    assert not {"broken.raises", "broken.exits", "broken.shape"} & set(written)
     assert "broken.absent could not be measured: needs a moon" in done.stderr
     assert "broken.raises could not be measured: KeyError: 'gone'" in done.stderr
+    assert "broken.exits could not be measured: SystemExit: enough" in done.stderr
     assert "broken.shape could not be measured: ValueError" in done.stderr
 
 
