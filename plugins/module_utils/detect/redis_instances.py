@@ -173,7 +173,7 @@ def _read_configuration(seen, given, host_root):
     directory = process.working_directory if process is not None and process.unit is None else None
     if named and not named.startswith("/"):
         named = os.path.join(directory, named) if directory else None
-    usual = [path.format(port=seen.port) for path in CONFIG_PATHS]
+    usual = [path.format(port=seen.port) for path in CONFIG_PATHS] + _beside(process)
     for path in [given] if given else [named] + usual:
         real = redis_config.existing_path(path, seen.config_root) if path else None
         if real is None:
@@ -184,6 +184,17 @@ def _read_configuration(seen, given, host_root):
             return
     if given:
         seen.gap("the configuration file %s does not exist" % text(given), "Correct config_file of this instance.")
+
+
+def _beside(process):
+    """Return where those keep it who unpacked a server somewhere: by its data or its program, or above them."""
+    found = []
+    places = [process.working_directory, os.path.dirname(process.executable or "")] if process is not None else []
+    for place in places:
+        if place and " (deleted)" not in place:
+            found += [os.path.join(directory, name) for directory in (place, os.path.dirname(place))
+                      for name in ("redis.conf", "valkey.conf")]
+    return found
 
 
 def _read(seen, path, directives=()):
@@ -208,6 +219,7 @@ def _take(seen, config, host_root):
     master = config.value("replicaof")
     seen.default_hashes = sorted(default.hashes)
     seen.startup = {
+        "path": text(config.path),
         "values": {name: config.value(name) for name in _VALUES if config.value(name) is not None},
         "users": [text(user.name) for unused, user in config.users()],
         "default": default,
@@ -381,20 +393,4 @@ def findings_of(seen, trusted):
     elif seen.facts is None and seen.outcome == redis.UNKNOWN:
         findings.append(finding("redis_auth.no_answer", "undetermined", "medium", seen.subject,
                                 "It could not be asked whether it lets anyone in.", {"answer": seen.reply}))
-    findings.extend(_lasting(seen))
     return findings
-
-
-def _lasting(seen):
-    """What the running server demands must also be what it demands after its next start."""
-    if seen.outcome != redis.PASSWORD:
-        return
-    if seen.facts is not None and seen.startup is None:
-        yield finding("redis_auth.not_lasting", "weak", "high", seen.subject,
-                      "It demands a password now but not after its next start: %s. Start it with a configuration file "
-                      "that sets requirepass." % (seen.config_note or "its configuration is not known"),
-                      {"config_file": None})
-    elif seen.startup is not None and seen.startup["default"].enabled and seen.startup["default"].nopass:
-        yield finding("redis_auth.not_lasting", "weak", "high", seen.subject,
-                      "It demands a password now but not after its next start: %s does not set it."
-                      % text(seen.config.path), {"config_file": text(seen.config.path)}, [], redis_findings.REMEDY)

@@ -36,10 +36,11 @@ def judge(view, trusted):
     """Return the findings about one server.
 
     :param view: what was looked at. Attributes: ``subject``, ``outcome`` and ``reply`` of the probe, ``password``
-        (bytes or ``None``), ``default_hashes`` (of the default user, hex), ``listeners``, ``uid``, ``working_directory``,
-        ``facts`` (``redis.read_facts`` or ``None``), ``startup`` (dict of what the configuration on disk will do at the
-        next start, or ``None``), ``dump_file`` (dict or ``None``), ``payloads``, ``own_commands`` (what earlier runs of
-        ours sent), ``contained`` (it lives in a container).
+        (bytes or ``None``), ``default_hashes`` (of the default user, hex), ``listeners``, ``uid``,
+        ``working_directory``, ``facts`` (``redis.read_facts`` or ``None``), ``startup`` (dict of what the
+        configuration on disk will do at the next start, or ``None``), ``config_note`` (why there is none),
+        ``dump_file`` (dict or ``None``), ``payloads``, ``own_commands`` (what earlier runs of ours sent),
+        ``contained`` (it lives in a container).
     :param trusted: attributes ``masters`` and ``replicas`` (sets of addresses), ``configured_masters`` (bool),
         ``bind`` (addresses that are wanted, or ``None``).
     """
@@ -54,6 +55,7 @@ def judge(view, trusted):
             view, "runs_as_root", "weak", "medium",
             "The server runs as root, so that whoever gets in may write anywhere. Run it under an account of its own.",
             {"uid": 0}))
+    findings.extend(_lasting(view))
     if view.facts is not None and view.outcome == redis.PASSWORD and not findings:
         findings.append(_found(view, "well_kept", "benign", "info",
                                "The server demands a good password and listens where it should.", _where(view)))
@@ -140,6 +142,20 @@ def _access(view):
             yield _found(view, "weak_password", "weak", "high" if remote else "medium",
                          "Its password is weak: %s." % weakness, _where(view, reachable_from_outside=bool(remote)),
                          [EXPLOIT, BRUTE_FORCE], REMEDY)
+
+
+def _lasting(view):
+    """What the running server demands must also be what it demands after its next start."""
+    if view.outcome != redis.PASSWORD:
+        return
+    if view.startup is None and view.facts is not None:
+        yield _found(view, "not_lasting", "weak", "high",
+                     "It demands a password now but not after its next start: %s. Start it with a configuration file "
+                     "that sets requirepass." % (view.config_note or "its configuration is not known"), {})
+    elif view.startup is not None and view.startup["default"].enabled and view.startup["default"].nopass:
+        yield _found(view, "not_lasting", "weak", "high",
+                     "It demands a password now but not after its next start: its configuration does not set it.",
+                     {"config_file": view.startup["path"]}, [], REMEDY)
 
 
 def _listening(view, trusted):

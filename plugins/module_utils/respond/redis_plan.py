@@ -194,7 +194,8 @@ class _Server:
         target = self._directory() if bad_directory else directory
         if target is None:
             plan.refuse("dump_place", "It writes its dump below %s, and no directory was found where it may write "
-                                      "instead: make one that belongs to its account and name it in data_dir." % text(directory))
+                                      "instead: make one that belongs to its account and name it in data_dir."
+                        % text(directory))
             return False
         if bad_directory and self.config.get("appendonly") == "yes" and self.disk is not None \
                 and redis_criteria.dump_place(self.disk.get("dir", ""), "dump.rdb")[0]:
