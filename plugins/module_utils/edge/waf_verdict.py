@@ -213,8 +213,8 @@ def _neither(request, facts, telling, kinds, vendor, answer, cache):
         compared = "is none of the given origin addresses"
     return answer(
         "unknown_address",
-        "%s leads to %s, without the CNAME of a known WAF. That %s: it may be the origin all the same, or the WAF's own "
-        "address." % (name, _listed(addresses), compared), remedy)
+        "%s leads to %s, without the CNAME of a known WAF. That %s: it may be the origin all the same, or the WAF's "
+        "own address." % (name, _listed(addresses), compared), remedy)
 
 
 def _behind_or_switching(request, facts, seen, vendor, vendors, now, cache):
