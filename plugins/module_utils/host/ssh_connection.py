@@ -26,6 +26,7 @@ _NO_LOGIN_UID = 0xFFFFFFFF
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}|(?:MD5:)?(?:[0-9a-f]{2}:){15}[0-9a-f]{2}")
 
+
 class Connection:
     """How this run reached the host.
 
@@ -184,14 +185,15 @@ def _session_users(proc_root, environments, account_names):
             names.add(environment["SUDO_USER"])
         if _client(environment) and environment.get("LOGNAME"):
             names.add(environment["LOGNAME"])
-    for ancestor, _unused in environments[:1]:
-        try:
-            with open(os.path.join(proc_root, str(ancestor), "loginuid"), "rb") as stream:
-                uid = int(stream.read(32))
-        except (OSError, ValueError):
-            continue
-        if uid != _NO_LOGIN_UID:
-            names.update(account_names.get(uid, []))
+    try:
+        with open(os.path.join(proc_root, str(environments[0][0]), "loginuid"), "rb") as stream:
+            uid = int(stream.read(32))
+    except (OSError, ValueError):
+        return names
+    sharers = account_names.get(uid, []) if uid != _NO_LOGIN_UID else []
+    # Several accounts may have that id: the environment nearest to the login knows by which name it was.
+    told = [env.get("LOGNAME") for unused, env in reversed(environments) if env.get("LOGNAME") in sharers]
+    names.update(told[:1] or sharers)
     return names
 
 
