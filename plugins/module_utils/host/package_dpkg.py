@@ -156,6 +156,16 @@ class DpkgDatabase:
             return None
         return {"mode": record.mode, "uid": record.uid, "gid": record.gid, "capabilities": None}
 
+    def download_name(self, package):
+        """Return ``package:architecture=version`` as apt-get(8) takes it."""
+        paragraph = self.packages()[package]
+        return "%s:%s=%s" % tuple(field(paragraph, name) for name in (b"Package", b"Architecture", b"Version"))
+
+    def source_of(self, package):
+        """Return the source package that ``package`` was built from."""
+        source = field(self.packages()[package], b"Source") or package.split(":")[0]
+        return source.split(" ")[0]
+
     def problem(self):
         """Return why the database cannot be read, or ``None``."""
         if not self.packages() or not self.list_names():

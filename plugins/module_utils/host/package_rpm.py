@@ -113,6 +113,14 @@ class RpmDatabase:
         """Return ``{"mode", "uid", "gid", "capabilities"}`` as packaged."""
         return {"mode": record.mode, "uid": record.uid, "gid": record.gid, "capabilities": record.capabilities}
 
+    def download_name(self, package):
+        """Return ``package``: rpm's names are exact already."""
+        return package
+
+    def source_of(self, package):
+        """Return ``package``: rpm records where links point, so that this serves for the same package only."""
+        return package
+
     def problem(self):
         """Return why the database cannot be read, or ``None``."""
         self._packages()

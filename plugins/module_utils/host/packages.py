@@ -80,6 +80,11 @@ class PackageDatabase:
         """Tell whether ``path`` is a configuration file of its package, which an administrator may have changed."""
         return any(record.config for record in self.records(path))
 
+    def is_packaged_link(self, path):
+        """Tell whether ``path`` is a symbolic link in its package. Only rpm's database knows."""
+        records = self.records(path)
+        return bool(records) and all(record.link for record in records)
+
     def verify(self, path, content_path=None):
         """Compare bytes with what the package of ``path`` recorded.
 
@@ -92,6 +97,8 @@ class PackageDatabase:
         found = rooted_paths.status(path, self.host_root)
         if found is not None and stat.S_ISLNK(found.st_mode):
             return self._verify_link(path)
+        if self.is_packaged_link(path) and found is not None:
+            return "mismatch"
         if found is not None and not stat.S_ISREG(found.st_mode):
             return "mismatch" if self.expected_digest(path) else "unknown" if self.records(path) else self._nobody()
         real = rooted_paths.resolve(path, self.host_root)
@@ -159,6 +166,14 @@ class PackageDatabase:
         """Return the records of all packaged paths whose last component is ``name``."""
         return list(self._backend.named(name)) if self._backend else []
 
+    def location(self, record):
+        """Return where the file of a record lies: its path, or where dpkg-divert(1) moves it."""
+        return self._backend.location(record)
+
+    def download_name(self, package):
+        """Return how the packager is asked for exactly this package: ``procps:amd64=2:4.0.2-3``, or rpm's NEVRA."""
+        return self._backend.download_name(package)
+
     def suspect(self, package=None):
         """Return why the database itself looks tampered with: a list of sentences, empty for a healthy host.
 
@@ -188,10 +203,11 @@ class PackageDatabase:
         recorded = [record.link for record in records if record.link]
         if recorded:
             return "match" if says in recorded else "mismatch"
-        # dpkg does not record where a link points. One into its own package, to a file that is as packaged, is fine.
+        # dpkg does not record where a link points. One to a file that is as packaged, in its own package or in another
+        # built from the same source, is fine.
         target = rooted_paths.resolve(path, self.host_root, follow_final=True)
-        owners = {record.package for record in records}
-        if target != path and owners & {record.package for record in self.records(target)}:
+        sources = {self._backend.source_of(record.package) for record in records}
+        if target != path and sources & {self._backend.source_of(record.package) for record in self.records(target)}:
             return self.verify(target)
         return "unknown"
 

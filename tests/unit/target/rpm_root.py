@@ -40,12 +40,12 @@ def run(*command):
     return answer.stdout
 
 
-def build(directory, name, files, algorithm=8, empty=()):
+def build(directory, name, files, algorithm=8, empty=(), links=None):
     """Build a package and return its path.
 
     :param files: path → ``(attributes of its line in %files, bytes or "-> target")``.
     :param algorithm: OpenPGP's number of the digest: 1 MD5, 8 SHA-256.
-    :param empty: lines of %files for which nothing is made.
+    :param empty: lines of %files for which nothing is made. :param links: path → path that it is a hard link of.
     """
     directory = os.path.join(str(directory), name)
     lines = []
@@ -58,6 +58,9 @@ def build(directory, name, files, algorithm=8, empty=()):
             with open(place, "wb") as stream:
                 stream.write(content)
         lines.append("%s %s" % (attributes, path))
+    for path, of in (links or {}).items():
+        os.unlink(os.path.join(directory, "tree", path.lstrip("/")))
+        os.link(os.path.join(directory, "tree", of.lstrip("/")), os.path.join(directory, "tree", path.lstrip("/")))
     with open(os.path.join(directory, name + ".spec"), "w") as stream:
         stream.write(SPEC.format(name=name, algorithm=algorithm, tree=os.path.join(directory, "tree"),
                                  files="\n".join(lines + list(empty))))
