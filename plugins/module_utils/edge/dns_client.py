@@ -18,9 +18,7 @@ try:
     import dns.exception
     import dns.flags
     import dns.message
-    import dns.name
     import dns.rcode
-    import dns.rdatatype
 except ImportError:
     DNSPYTHON_IMPORT_ERROR = traceback.format_exc()
 else:

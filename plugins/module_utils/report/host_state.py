@@ -26,6 +26,9 @@ OPEN_VERDICTS = ("malicious", "suspicious", "weak", "undetermined")
 # They prepare or document, and say nothing about the host's health.
 _FRAME_MODULES = ("preflight", "incident_record", "host_archive", "quarantine", "evidence_slice")
 
+# They look from outside and say nothing about what is on the host.
+_REMOTE_MODULES = ("waf_dns_info",)
+
 # States whose actions hold something still and do not mend it.
 _PROVISIONAL_STATES = ("frozen", "reported")
 
@@ -144,7 +147,8 @@ def _state_of(about, found, runs, actions):
     # What it could not look at again is not gone.
     looked_again = [other for other in looked_again
                     if not any(about[1] in str(gap.get("what")) for gap in other.rows("not_checked"))]
-    final = [action for action in actions if action["final"] and action["status"] == "done" and action["seq"] >= run.seq]
+    final = [action for action in actions
+             if action["final"] and action["status"] == "done" and action["seq"] >= run.seq]
     done = [action for action in final if identity(action) == about]
     if done and done[-1]["undone"]:
         return "open", "It was dealt with, and that was undone.", False
@@ -350,6 +354,8 @@ def _status(runs, state):
     unproven = sum(1 for row in state["findings"] if row["state"] == "resolved" and not row["looked_again"])
     if unproven:
         reasons.append("%d dealt with and not looked at again" % unproven)
+    if not any(run.module not in _FRAME_MODULES + _REMOTE_MODULES and not run.failed for run in runs):
+        return "incomplete", ["the host itself was not looked at", *reasons]
     if counts["not_checked"]:
         return "incomplete", reasons + ["%d not checked" % counts["not_checked"]]
     return ("cleaned" if counts["done"] or counts["resolved"] else "clean"), reasons

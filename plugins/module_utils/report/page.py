@@ -51,7 +51,8 @@ def render(report):
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
     environment.filters.update(
-        show=_show, plain=_plain, when=_when, pairs=lambda mapping: sorted(mapping.items(), key=lambda item: str(item[0])),
+        show=_show, plain=_plain, when=_when,
+        pairs=lambda mapping: sorted(mapping.items(), key=lambda item: str(item[0])),
         tone=_tone, verdict_words=_verdict_words, subject_words=_subject_words, details=_details,
         action_tone=_action_tone, result_tone=lambda result: {"ok": "good", "changed": "plan"}.get(result, "bad"),
         status_tone=_STATUS_TONES.get, findings_by_phase=_findings_by_phase, benign=_benign, actions_with=_actions_with)

@@ -60,7 +60,8 @@ def undo_commands(incident, host, undo):
     base = ["-e", "intrusion_response_incident=%s" % incident]
     if module == PREFIX + "quarantine" and set(args) <= {"state", "item", "incident"} and _is_plain(args.get("item")) \
             and args.get("state") == "restored" and _is_plain(host):
-        return [_shell(["ansible-playbook", PREFIX + "undo", "--limit", host, *base, "-e", "undo_item=%s" % args["item"]])]
+        item = "undo_item=%s" % args["item"]
+        return [_shell(["ansible-playbook", PREFIX + "undo", "--limit", host, *base, "-e", item])]
     return [_shell(["ansible", host, "--become", "-m", module, "-a", json.dumps(args, sort_keys=True), *base])]
 
 

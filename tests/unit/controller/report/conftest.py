@@ -71,21 +71,24 @@ WATCHDOG = finding(
     {"exe": "/dev/shm/.x/moni (deleted)", "sha256": digest("watchdog"), "children": [4117]}, ["T1070.004", "T1543"])
 UPGRADED = finding(
     "deleted_exe.upgraded", "benign", "info", process(611, "dbus-daemon"),
-    "Process 611 runs the dbus-daemon of before the package's upgrade. Restart dbus.service.", {"package": "dbus-daemon"})
+    "Process 611 runs the dbus-daemon of before the package's upgrade. Restart dbus.service.",
+    {"package": "dbus-daemon"})
 DOOR = finding(
     "malware_artifact.billgates", "malicious", "critical", subject("file", "/usr/bin/.sshd"),
     "/usr/bin/.sshd is a known artefact of the family BillGates; it is immutable.",
     {"family": "billgates", "sha256": digest("door"), "flags": ["immutable"], "size": 1223123}, ["T1036.005"])
 LINK = finding(
     "malware_artifact.billgates", "malicious", "high", subject("file", "/etc/rc3.d/S97DbSecuritySpt"),
-    "/etc/rc3.d/S97DbSecuritySpt starts /usr/bin/bsd-port/getty at boot.", {"target": "../init.d/DbSecuritySpt"}, ["T1037.004"])
+    "/etc/rc3.d/S97DbSecuritySpt starts /usr/bin/bsd-port/getty at boot.",
+    {"target": "../init.d/DbSecuritySpt"}, ["T1037.004"])
 PS = finding(
     "binary_restore.trojaned", "malicious", "critical", subject("file", "/usr/bin/ps"),
     "/usr/bin/ps is not what the package procps shipped; its original lies in /usr/bin/dpkgd/ps.",
     {"package": "procps", "expected_md5": "0f3b…", "found_md5": "77aa…"}, ["T1554"])
 KEY = finding(
     "ssh_key.in_dump", "malicious", "critical", subject("key", "/root/.ssh/authorized_keys: SHA256:q3J…Zk0"),
-    "The key crackit@redis stands between the bytes of a Redis dump.", {"line": 2, "comment": "crackit@redis"}, ["T1098.004"])
+    "The key crackit@redis stands between the bytes of a Redis dump.",
+    {"line": 2, "comment": "crackit@redis"}, ["T1098.004"])
 REDIS = finding(
     "redis_auth.no_password", "weak", "high", subject("service", "redis:6379"),
     "Redis on 0.0.0.0:6379 asks nobody for a password.", {"bind": "0.0.0.0", "version": "7.0.15"}, ["T1190"],
@@ -118,27 +121,30 @@ def web1(directory):
         action("deleted_exe.freeze", BOT["subject"], "Process 4117 and its watchdog were stopped.", "done", None)],
         args={"state": "frozen"})
     story.step("deleted_exe", "Kill the processes whose executable is gone", "cleanup", [BOT, WATCHDOG], [
-        action("deleted_exe.kill", BOT["subject"], "Process 4117 was killed after its executable was sealed.", "done", None,
-               ["deleted_exe/4117-88231/exe"]),
-        action("deleted_exe.kill", WATCHDOG["subject"], "Process 4102 was killed after its executable was sealed.", "done"),
+        action("deleted_exe.kill", BOT["subject"], "Process 4117 was killed after its executable was sealed.",
+               "done", None, ["deleted_exe/4117-88231/exe"]),
+        action("deleted_exe.kill", WATCHDOG["subject"], "Process 4102 was killed after its executable was sealed.",
+               "done"),
     ], args={"state": "killed"}, evidence=[evidence("deleted_exe/4117-88231/exe", 1223123),
                                            evidence("deleted_exe/4117-88231/maps", 3127)])
     story.step("binary_restore", "Put the packaged tools back", "cleanup", [PS], [
-        action("binary_restore.restore", PS["subject"], "/usr/bin/ps is the packaged one again.", "done", restore("q-0007")),
+        action("binary_restore.restore", PS["subject"], "/usr/bin/ps is the packaged one again.",
+               "done", restore("q-0007")),
     ], args={"state": "restored"})
     story.step("malware_artifact", "Move the artefacts to the quarantine", "cleanup", [DOOR, LINK], [
-        action("malware_artifact.quarantine", DOOR["subject"], "/usr/bin/.sshd was moved to the quarantine.", "done", restore("q-0008")),
-        action("malware_artifact.quarantine", LINK["subject"], "/etc/rc3.d/S97DbSecuritySpt was moved to the quarantine.", "done",
-               restore("q-0009")),
+        action("malware_artifact.quarantine", DOOR["subject"], "/usr/bin/.sshd was moved to the quarantine.",
+               "done", restore("q-0008")),
+        action("malware_artifact.quarantine", LINK["subject"],
+               "/etc/rc3.d/S97DbSecuritySpt was moved to the quarantine.", "done", restore("q-0009")),
         action("malware_artifact.quarantine", subject("file", "/etc/init.d/selinux"),
                "/etc/init.d/selinux has the digest that its package vouches for: it stays.", "refused"),
     ], args={"state": "quarantined"})
     story.step("ssh_key_revoke", "Revoke the keys that are not on the allow-list", "cleanup", [KEY], [
-        action("ssh_key.revoke", KEY["subject"], "The key was taken out; the key of this connection stays.", "done", restore("q-0010"))],
-        args={"state": "revoked"})
+        action("ssh_key.revoke", KEY["subject"], "The key was taken out; the key of this connection stays.",
+               "done", restore("q-0010"))], args={"state": "revoked"})
     story.step("redis_auth", "Secure every Redis", "hardening", [REDIS], [
-        action("redis_auth.password", REDIS["subject"], "A password was set and proven with a new connection.", "done", {
-            "module": "redis_auth", "args": {"state": "reported", "port": 6379}})], args={"state": "secured"})
+        action("redis_auth.password", REDIS["subject"], "A password was set and proven with a new connection.",
+               "done")], args={"state": "secured"})
     story.step("waf_dns_info", "Ask the name servers where the domains lead", "waf_dns", [DNS],
                args={"domains": ["shop.example.com"]})
     again = Story(directory, "web1", start=START + datetime.timedelta(hours=2)).preflight()
@@ -160,7 +166,8 @@ def clean(directory, host):
 
 
 def unreachable(directory, host):
-    why = "The host cannot be reached: ssh: connect to host 10.0.3.21 port 22: Connection timed out. Check address, port, user and key."
+    why = ("The host cannot be reached: ssh: connect to host 10.0.3.21 port 22: Connection timed out. "
+           "Check address, port, user and key.")
     story = Story(directory, host).preflight(failed=True, msg=why, gaps=[gap("the whole host", why)])
     story.step("incident_record", "Put the failure on record", None, args={}, failed=True,
                msg="Stopped at 'Check that the host can be worked on': " + why, gaps=[
@@ -183,8 +190,10 @@ def hostile(directory, host):
         finding("malware_artifact.unreadable", "undetermined", "medium", subject("file", "/opt/app/data"),
                 "The file could not be read whole.")],
         gaps=[gap("/proc/4242/exe", "the process vanished three times while it was looked at", "Run again.")])
-    story.step("deleted_exe", "Kill the processes whose executable is gone", "cleanup", failed=True, args={"state": "killed"},
-               msg="25 processes would be killed, more than 'max_processes' (20): nothing was done. Look at the list, then raise it.",
+    story.step("deleted_exe", "Kill the processes whose executable is gone", "cleanup", failed=True,
+               args={"state": "killed"},
+               msg="25 processes would be killed, more than 'max_processes' (20): nothing was done. "
+                   "Look at the list, then raise it.",
                evidence=[evidence("deleted_exe/666-1/exe", 99, sealed=False)])
     story.step("incident_record", "Put the failure on record", None, args={}, failed=True,
                msg="Stopped at 'Kill the processes whose executable is gone'", gaps=[
@@ -197,8 +206,8 @@ def planned(directory, host):
     story = Story(directory, host).preflight(check_mode=True)
     story.step("malware_artifact", findings=[DOOR])
     story.step("malware_artifact", "Move the artefacts to the quarantine", "cleanup", [DOOR], [
-        action("malware_artifact.quarantine", DOOR["subject"], "/usr/bin/.sshd would be moved to the quarantine.", "planned",
-               restore("q-0001"))], args={"state": "quarantined"}, check_mode=True)
+        action("malware_artifact.quarantine", DOOR["subject"], "/usr/bin/.sshd would be moved to the quarantine.",
+               "planned", restore("q-0001"))], args={"state": "quarantined"}, check_mode=True)
 
 
 def write_header(directory, incident="20260314T021507Z"):

@@ -104,8 +104,12 @@ def state(incident, story_class):
     ([dict(PREFLIGHT, unreachable=True, msg="no route")], "not_checked", []),
     ([PREFLIGHT, look(failed=True, msg="broke")], "not_checked", []),
     ([PREFLIGHT, dict(module="host_archive", phase="snapshot", args={})], "not_checked", []),
+    # DNS alone says nothing about the host.
+    ([PREFLIGHT, look(FINE, module="waf_dns_info")], "incomplete", ["info"]),
+    ([PREFLIGHT, look(FINE, module="waf_dns_info"), look()], "clean", ["info"]),
     # A verdict on the same subject replaces the one before.
-    ([look(BAD, args={"domains": ["a"]}), look(UNSURE, args={"domains": ["a", "b"]})], "needs_attention", ["gone", "open"]),
+    ([look(BAD, args={"domains": ["a"]}), look(UNSURE, args={"domains": ["a", "b"]})],
+     "needs_attention", ["gone", "open"]),
 ])
 def test_status_and_states(state, steps, status, findings):
     if not steps:
@@ -242,7 +246,8 @@ def test_a_journal_in_the_place_of_another_is_told(incident, story_class):
 
 def test_odd_but_well_chained_content_does_not_break_the_report(incident, story_class):
     path = story_class(incident, "web1").path
-    journal.append(path, {"host": "web1", "incident": "20260314T021507Z", "module": 7, "findings": ["x", {"subject": 3}],
-                          "actions": {"a": 1}, "not_checked": None, "args": "x", "time": 5, "evidence": [{}]})
+    journal.append(path, {
+        "host": "web1", "incident": "20260314T021507Z", "module": 7, "findings": ["x", {"subject": 3}],
+        "actions": {"a": 1}, "not_checked": None, "args": "x", "time": 5, "evidence": [{}], "phase": [1]})
     (host,) = read_incident(incident)[1]
     assert host_state(host)["status"] == "needs_attention"
