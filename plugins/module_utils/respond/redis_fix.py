@@ -132,7 +132,7 @@ class Fix:
             return
         gone = []
         for client in redis.parse_clients(text(listed)):
-            address = client.get("addr", "").rpartition(":")[0]
+            address = client.get("addr", "").rpartition(":")[0].strip("[]")
             replica, master = "S" in client.get("flags", ""), "M" in client.get("flags", "")
             if master or address in self.wishes.keep_clients or (replica and address in self.wishes.replicas):
                 continue

@@ -52,7 +52,7 @@ class Wishes:
         self.masters = set(masters)
         self.replicas = set(replicas)
         self.configured_masters = configured_masters
-        self.keep_clients = set(keep_clients)
+        self.keep_clients = {address.strip("[]") for address in keep_clients}
         self.rotate = rotate
         weakness = redis_criteria.password_weakness(password) if password is not None else None
         if weakness:
@@ -122,7 +122,7 @@ def decide(seen, wishes):
     if plan.password_changes:
         spared = ", but those at " + ", ".join(sorted(wishes.keep_clients)) if wishes.keep_clients else ""
         plan.steps.append(Step("disconnect", "disconnect",
-                               "Disconnect all other clients, which stay logged in as they were%s." % spared))
+                               "Disconnect all other clients%s: they would stay logged in as they were." % spared))
     if save:
         plan.steps.append(Step("save", "save", "Save the data to the new place."))
     # What is refused is told last: it did not stand in the way of the rest.

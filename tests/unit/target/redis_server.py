@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect import redis_instances
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import redis_processes
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login.resp import (
     Connection,
     Endpoint,
@@ -37,10 +38,13 @@ def binaries():
 
 
 def free_port():
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a TCP port that nobody listens on, low enough for a cluster's second port 10,000 above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port <= 55535:
+            return port
 
 
 class Server:
@@ -82,15 +86,11 @@ class Server:
                                              stdin=subprocess.DEVNULL, cwd=self.directory)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            if any(item.pid == self._process.pid and item.listeners for item in self._found()):
+            if redis_processes.listening_sockets(self._process.pid):
                 return
-            time.sleep(0.05)
+            time.sleep(0.02)
         with open(self.path("log"), encoding="utf-8", errors="replace") as log:
             raise AssertionError("the server does not start: %s" % log.read()[-2000:])
-
-    @staticmethod
-    def _found():
-        return redis_instances.redis_processes.find_processes()
 
     @property
     def pid(self):
