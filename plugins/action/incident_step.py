@@ -21,6 +21,7 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import gap
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.archive_manifest import verify_archive
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_action import PREFIX, IncidentAction
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import IncidentStore
 
@@ -31,6 +32,9 @@ SLICE_BYTES = 8 * 1024 * 1024
 
 # The secret that a module needs from the controller: module -> option, file name, states that need it.
 SECRETS = {"redis_auth": ("password", "redis.password", ("secured",))}
+
+# Evidence that a later phase relies on is opened and held against its own manifest: module -> verifier of a file.
+VERIFIERS = {"host_archive": verify_archive}
 
 
 class ActionModule(IncidentAction):
@@ -51,6 +55,9 @@ class ActionModule(IncidentAction):
         try:
             result.update(self._run_with_toolkit(args))
             result["evidence"] = self._seal_all(incident, result.get("evidence") or [], result)
+            if short_name in VERIFIERS and not result.get("failed"):
+                result["verified"] = [
+                    VERIFIERS[short_name](incident.path(item["sealed"])) for item in result["evidence"]]
         except AnsibleConnectionFailure as error:
             result.update(failed=True, msg=f"Lost the connection to the host: {error}",
                           not_checked=[gap(short_name, "the host could not be reached",

@@ -147,3 +147,10 @@ def test_undoing_an_unknown_incident_asks_no_host(tmp_path, monkeypatch):
     step = Step(tmp_path, "quarantine", {"state": "restored", "incident": "typo"}, [])
     result = step.answer(monkeypatch)
     assert result["failed"] and "no incident 'typo'" in result["msg"] and step.calls == []
+
+
+def test_an_archive_that_does_not_hold_what_it_says_is_no_snapshot(tmp_path, monkeypatch):
+    step = Step(tmp_path, "host_archive", {}, [{"evidence": [evidence(b"no archive at all")]}])
+    result = step.answer(monkeypatch)
+    assert result["failed"] and "verified" not in result
+    assert journal(tmp_path)[0]["failed"] is True
