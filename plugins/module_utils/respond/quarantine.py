@@ -81,6 +81,20 @@ class Quarantine:
         quarantine_store.private_directory(path)
         return path
 
+    def measure(self, path, ceiling=None):
+        """Return ``(entries, bytes)`` that :meth:`remove` would move. Touches nothing.
+
+        :param ceiling: give up when there are more entries. :raises ResponseError: as :meth:`remove` would.
+        """
+        with self._place(path) as (parent, name, real):
+            self._refuse_protected(parent, name, real)
+            records = quarantine_tree.survey(parent, name, real, ceiling)
+        return len(records), sum(record["size"] for record in records if record["type"] == "file")
+
+    def require_space(self, size):
+        """Raise ResponseError unless ``size`` bytes can be kept. Touches nothing."""
+        self._store.require_space(size)
+
     def remove(self, path, rule, reason):
         """Move a file, directory tree, symbolic link, FIFO, socket or device node into the quarantine.
 

@@ -89,10 +89,16 @@ class Store:
 
     def require_space(self, size):
         """Raise ResponseError unless ``size`` bytes can be kept with some room to spare."""
+        existing = self.directory
+        while not os.path.isdir(existing):
+            existing = os.path.dirname(existing)
         try:
-            found = os.statvfs(self.directory)
+            found = os.statvfs(existing)
         except OSError as error:
-            raise explain(error, self.directory) from error
+            raise explain(error, existing) from error
+        if found.f_flag & os.ST_RDONLY:
+            raise ResponseError("The quarantine %s lies on a read-only file system: nothing was removed." % self.root,
+                                "Remount it read-write or point quarantine_root elsewhere, then run again.")
         free = found.f_bavail * found.f_frsize
         if free < size + SPARE_BYTES:
             raise ResponseError(
