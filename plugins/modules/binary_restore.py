@@ -114,8 +114,12 @@ packages:
   description: Whose database was read, V(dpkg) or V(rpm), or null.
   returned: success
   type: str
+checked:
+  description: Number of tools that were looked at.
+  returned: success
+  type: int
 tools:
-  description: Every tool that was looked at, as it was before.
+  description: The tools that are not as packaged, or of which there is a copy, as they were before.
   returned: success
   type: list
   elements: dict
@@ -165,7 +169,11 @@ def work(params, context, host_root="/"):
     outcome = Outcome()
     outcome.findings = trojaned_binary.judge(found, params["backup_dirs"])
     outcome.not_checked = found.not_checked
-    outcome.extra = {"packages": packages.kind, "tools": [tool.describe() for tool in found.tools]}
+    outcome.extra = {
+        "packages": packages.kind,
+        "checked": len(found.tools),
+        "tools": [tool.describe() for tool in found.tools if tool.state != "match" or tool.backups],
+    }
     if params["state"] == "restored":
         source = package_source.PackageSource(packages, host_root) if params["reinstall"] else None
         restore = BinaryRestore(found.tools, packages, found.reasons, source, host_root, params["max_files"])
@@ -180,6 +188,9 @@ def work(params, context, host_root="/"):
                 if source is not None:
                     source.close()
         outcome.actions += refused
+        for item in outcome.actions:
+            if item["status"] == "refused":
+                context.warn(item["message"])
     return outcome
 
 

@@ -37,7 +37,8 @@ _PROGRAMS = {
 
 _APT = ("apt-get", "-q", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20",
         "-o", "Acquire::https::Timeout=20", "-o", "APT::Sandbox::User=root")
-_NO_REPOSITORY = "Mend the host's way to its repository, or copy the file from a healthy host of the same release."
+_NO_REPOSITORY = ("Mend the host's way to its repository, upgrade the package where this version is no longer offered, "
+                  "or copy the file from a healthy host of the same release.")
 
 
 def run(command, directory, output=None):
@@ -74,6 +75,7 @@ class PackageSource:
         self._host_root = host_root
         self._execute = execute
         self._fetched = {}
+        self._lists = None
 
     def doubts(self):
         """Return why what the packager says of signatures is worth little on this host: sentences.
@@ -114,6 +116,9 @@ class PackageSource:
             if not isinstance(fetched, ResponseError):
                 shutil.rmtree(fetched.directory)
         self._fetched = {}
+        if self._lists is not None:
+            shutil.rmtree(self._lists)
+            self._lists = None
 
     def _unpacked(self, package):
         if package not in self._fetched:
@@ -140,22 +145,29 @@ class PackageSource:
                                 _NO_REPOSITORY)
 
     def _fetch_deb(self, directory, name):
-        download = _APT + ("download", name)
         try:
-            self._execute(download, directory)
+            self._execute(_APT + ("download", name), directory)
         except ResponseError:
-            # The host's package lists are old or empty. New ones go to the private directory: the host's stay.
-            private = ("-o", "Dir::State::Lists=%s/lists" % directory, "-o", "Dir::Cache=%s/cache" % directory)
-            for folder in ("lists/partial", "cache/archives/partial"):
-                os.makedirs(os.path.join(directory, folder))
-            self._execute(_APT + private + ("update",), directory)
-            self._execute(_APT + private + download[len(_APT):], directory)
+            self._execute(_APT + self._new_lists() + ("download", name), directory)
         archive = _only(directory, ".deb")
         data = os.path.join(directory, "data.tar")
         with open(data, "wb") as stream:
             self._execute(("dpkg-deb", "--fsys-tarfile", archive), directory, stream)
         # apt refuses what no signed list of the repository names, unless the operator told it to trust that one.
         return _Unpacked(directory, lambda path: package_archive.from_deb(data, path), signed=True)
+
+    def _new_lists(self):
+        """Return the options by which apt uses lists of packages of our own, fetched when first asked for: the host's
+        are old or empty, and stay as they are."""
+        fresh = self._lists is None
+        if fresh:
+            self._lists = tempfile.mkdtemp(prefix=".ecsops-package-", dir=WORK_DIRECTORY)
+            for folder in ("lists/partial", "cache/archives/partial"):
+                os.makedirs(os.path.join(self._lists, folder))
+        options = ("-o", "Dir::State::Lists=%s/lists" % self._lists, "-o", "Dir::Cache=%s/cache" % self._lists)
+        if fresh:
+            self._execute(_APT + options + ("update",), self._lists)
+        return options
 
     def _fetch_rpm(self, directory, name):
         failure = None
