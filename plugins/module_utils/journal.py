@@ -148,7 +148,7 @@ def _parse(line):
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("hash"), str):
         return None
-    if not isinstance(entry.get("prev"), str) or type(entry.get("seq")) is not int:
+    if not isinstance(entry.get("prev"), str) or not isinstance(entry.get("seq"), int):
         return None
     return entry
 

@@ -6,6 +6,7 @@
 
 import asyncio
 import datetime
+import math
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.edge.dns_client import DnsClient, Server
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.edge.dns_paths import Gatherer
@@ -54,7 +55,7 @@ class Settings:
     """
 
     def __init__(self, nameservers=(), resolvers=None, timeout=3.0, port=53, per_server=20, vendors=()):
-        if not timeout > 0:
+        if not math.isfinite(timeout) or timeout <= 0:
             raise ResponseError("'timeout' must be more than 0 seconds, not %g." % timeout)
         if not 0 < port < 65536:
             raise ResponseError("'port' must lie between 1 and 65535, not %d." % port)

@@ -244,7 +244,7 @@ Undetermined ones are open too: they are never taken for fine.</dd>
 <dt>resolved</dt><dd>Something was done about it; where nobody has looked again since, the finding says so.</dd>
 <dt>no longer found</dt><dd>A later look found it no more, though nothing was done about it here.</dd>
 <dt>not checked</dt><dd>Could not be looked at, with the reason.
-A host without a completed detector is “Not checked”.</dd>
+A host without a completed detector is &ldquo;Not checked&rdquo;.</dd>
 <dt>commands</dt><dd>Run them in the folder from which the playbook was run, with the same
 <code>-i</code> inventory.</dd>
 <dt><span class="escape">\\e</span> <span class="escape">\\u202e</span></dt>

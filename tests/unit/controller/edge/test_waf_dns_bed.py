@@ -10,13 +10,13 @@ import pytest
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.edge import waf_dns
 
-ORIGINS = ["203.0.113.10", "2001:db8::10"]
+ORIGINS = ("203.0.113.10", "2001:db8::10")
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 
 
-def check(bed, rows, origins=ORIGINS, **settings):
+def check(bed, rows, **settings):
     settings.setdefault("resolvers", [bed.cache])
-    return waf_dns.check(rows, origins, waf_dns.Settings(timeout=0.5, port=bed.port, **settings), NOW)
+    return waf_dns.check(rows, ORIGINS, waf_dns.Settings(timeout=0.5, port=bed.port, **settings), NOW)
 
 
 def only(outcome):

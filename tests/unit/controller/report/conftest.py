@@ -184,12 +184,14 @@ def hostile(directory, host):
     story.step("deleted_exe", findings=[finding(
         "deleted_exe.unowned", "malicious", "critical", process(666, EVIL), "Process 666 runs from %s." % EVIL,
         {"exe": EVIL, "environ": "A" * 5000, EVIL: "key", "nested": {"deep": [EVIL, {"x": None}]}}, ["T1036.002"])])
-    story.step("malware_artifact", findings=[
+    story.step("malware_artifact", gaps=[
+        gap("/proc/4242/exe", "the process vanished three times while it was looked at", "Run again."),
+    ], findings=[
         finding("malware_artifact.suspicious_name", "suspicious", "medium", subject("file", "/var/tmp/.\u3164"),
                 "A hidden file whose name looks empty."),
         finding("malware_artifact.unreadable", "undetermined", "medium", subject("file", "/opt/app/data"),
-                "The file could not be read whole.")],
-        gaps=[gap("/proc/4242/exe", "the process vanished three times while it was looked at", "Run again.")])
+                "The file could not be read whole."),
+    ])
     story.step("deleted_exe", "Kill the processes whose executable is gone", "cleanup", failed=True,
                args={"state": "killed"},
                msg="25 processes would be killed, more than 'max_processes' (20): nothing was done. "

@@ -27,16 +27,14 @@ OTHER = action("redis_auth.password", subject("file", "/etc/redis/redis.conf"), 
 GAP = gap("/proc/7/exe", "vanished")
 ABOUT_FILE = gap("/usr/bin/.sshd", "cannot be read")
 
-REPORTED, QUARANTINED = {"state": "reported"}, {"state": "quarantined"}
+
+def look(*findings, module="malware_artifact", gaps=(), args=None, **more):
+    return dict(module=module, findings=findings, gaps=gaps, args=args or {"state": "reported"}, **more)
 
 
-def look(*findings, module="malware_artifact", gaps=(), args=REPORTED, **more):
-    return dict(module=module, findings=findings, gaps=gaps, args=args, **more)
-
-
-def act(*actions, findings=(BAD,), args=QUARANTINED, **more):
+def act(*actions, findings=(BAD,), args=None, **more):
     return dict(module=more.pop("module", "malware_artifact"), phase=more.pop("phase", "cleanup"), findings=findings,
-                actions=actions, args=args, **more)
+                actions=actions, args=args or {"state": "quarantined"}, **more)
 
 
 def undo(**args):
