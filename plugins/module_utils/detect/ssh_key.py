@@ -116,6 +116,9 @@ def survey(database, host_root="/", proc_root="/proc", names=None):
         _take(result, seen, path, "keys", owners, effective, host_root)
     for config in configs:
         _other_sources(result, seen, config, host_root)
+    for item in result.files:
+        # Last, when it is known whom each file lets in.
+        result.findings.extend(_file_findings(item))
     return result
 
 
@@ -221,7 +224,6 @@ def _read(result, directory, name, path, kind, owners):
         return None
     item = KeyFile(path, kind, content, flags, found.st_mode)
     result.files.append(item)
-    result.findings.extend(_file_findings(item))
     return item
 
 

@@ -10,13 +10,18 @@ an RDB file (https://rdb.fnordig.de/file_format.html): sshd skips the binary lin
 """
 
 import calendar
+import ipaddress
 import re
 import time
 from collections import namedtuple
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import text
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import public_key, redis_dump
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import (
+    public_key,
+    redis_dump,
+    sshd_config,
+)
 
 Line = namedtuple("Line", "number start raw kind key options option_error comment problem")
 Line.__doc__ = """One line: ``number`` from 1, ``start`` its byte offset, ``raw`` its bytes with the line end;
@@ -93,11 +98,37 @@ def is_certificate_authority(line):
 
 
 def lets_in(line, now=None):
-    """Whether sshd would take a login with this line's key: readable options, and not past its expiry-time."""
+    """Whether sshd would take a login with this line's key, or a certificate signed by it.
+
+    Its options must be readable, ``principals`` go with ``cert-authority``, and ``expiry-time`` must not be past.
+    Whence the login comes (``from``) is another question: :func:`lets_in_from`.
+    """
     if line.kind != "key" or line.option_error:
+        return False
+    if any(name == "principals" for name, unused in line.options) and not is_certificate_authority(line):
         return False
     for name, value in line.options:
         if name == "expiry-time" and not _is_future(value, time.time() if now is None else now):
+            return False
+    return True
+
+
+def lets_in_from(line, address):
+    """Whether a line's ``from`` option admits a client's address; one with host names only is taken for "no".
+
+    :param address: text as in SSH_CONNECTION, or ``None`` when it is not known.
+    """
+    for name, value in line.options:
+        if name != "from":
+            continue
+        admitted = False
+        for pattern in (value or "").split(","):
+            negated = pattern.startswith("!")
+            if address is not None and _address_fits(address, pattern[1:] if negated else pattern):
+                if negated:
+                    return False
+                admitted = True
+        if not admitted:
             return False
     return True
 
@@ -208,6 +239,9 @@ def _parse_options(raw):
     options = []
     error = None
     for part in _option_parts(raw):
+        if not part:
+            # sshd takes "no-pty,," as well.
+            continue
         name, equals, value = part.partition(b"=")
         name = text(name).lower()
         plain = name[3:] if name.startswith("no-") else name
@@ -265,6 +299,16 @@ def _unquote(value):
     return bytes(result), "missing end quote"
 
 
+def _address_fits(address, pattern):
+    """Whether an address fits one pattern of addr_match_list(): CIDR, or with ``*`` and ``?``."""
+    if "/" not in pattern:
+        return sshd_config.match_pattern(address.lower(), pattern.lower())
+    try:
+        return ipaddress.ip_address(address.split("%")[0]) in ipaddress.ip_network(pattern, strict=False)
+    except ValueError:
+        return False
+
+
 def _is_future(value, now):
     """Whether an expiry-time ``YYYYMMDD[HHMM[SS]][Z]`` is still to come; one that cannot be read is not."""
     universal = (value or "").upper().endswith(("Z", "UTC"))
@@ -277,5 +321,3 @@ def _is_future(value, now):
         return (calendar.timegm(moment) if universal else time.mktime(moment)) > now
     except (ValueError, OverflowError):
         return False
-
-

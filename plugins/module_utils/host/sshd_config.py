@@ -284,7 +284,7 @@ def split_words(line):
 def expand(pattern, account):
     """Return an AuthorizedKeysFile pattern with its tokens replaced, ``None`` when it comes to no absolute path.
 
-    ``%h`` home, ``%u`` name, ``%U`` numeric id, ``%%`` a percent sign; anything else sshd refuses at start.
+    ``%h`` home, ``%u`` name, ``%U`` numeric id, ``%%`` a percent sign; at anything else sshd ends the login.
     """
     values = {"h": account.home, "u": account.name, "U": str(account.uid), "%": "%"}
     unknown = []

@@ -134,7 +134,7 @@ class KeyRevocation:
                 "Nothing is revoked from a file of the login account unless an allowed key stays in that very file. "
                 "Set 'ExposeAuthInfo yes' in sshd_config, or let sshd log to the journal."))
             for step in touched:
-                if not self._lets_somebody_in(step.content, step.item):
+                if not self._lets_operator_in(step.content):
                     step.refusal = ("The present connection's key is not known and no allowed key would stay there",
                                     _ADD_FIRST)
             return
@@ -143,15 +143,20 @@ class KeyRevocation:
             # The key itself is never taken out; one that comes from elsewhere is not touched.
             return
         after = {step.item.path: step.content for step in touched}
-        if any(self._lets_somebody_in(after.get(item.path, item.content), item) for item in own):
+        if any(self._lets_operator_in(after.get(item.path, item.content)) for item in own):
             return
         for step in touched:
             step.refusal = ("The key of the present connection is in none of the login account's files, and no other "
                             "key would stay there", _ADD_FIRST)
 
-    def _lets_somebody_in(self, content, item):
-        """Whether an allowed key stays that sshd takes; a CA's line counts only for a login by certificate."""
+    def _lets_operator_in(self, content):
+        """Whether a key stays that sshd takes from the operator's address and that gives a shell.
+
+        A CA's line counts only for a login by certificate.
+        """
         return any(authorized_keys.lets_in(line)
+                   and authorized_keys.lets_in_from(line, self._connection.address)
+                   and not any(name == "command" for name, unused in line.options)
                    and (self._connection.authority or not authorized_keys.is_certificate_authority(line))
                    for line in authorized_keys.key_lines(content))
 

@@ -134,6 +134,12 @@ def test_two_accounts_with_one_home_are_one_file(root):
     assert _places(root) == [(KEYS, ("root", "toor"), True)]
 
 
+def test_a_finding_about_a_file_names_all_whom_it_lets_in(root):
+    write(root, "/etc/passwd", ssh_samples.PASSWD + "toor:x:0:0::/root/:/bin/sh\n")
+    write(root, KEYS, BEHIND)
+    assert _survey(root).findings[0]["subject"]["accounts"] == ["root", "toor"]
+
+
 def test_an_unknown_account_is_a_slip(root):
     with pytest.raises(ResponseError) as caught:
         _survey(root, ["nobdy"])

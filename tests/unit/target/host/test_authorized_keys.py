@@ -57,13 +57,18 @@ def test_lines_are_what_sshd_takes_them_for(name, raw, kind):
     ('frob="x"', [("frob", "x")], True),
     ("no-frob", [("no-frob", None)], True),
     ('command="a"b', [("command", "a")], True),
+    (",no-pty,,", [("no-pty", None)], False),
 ])
 def test_options(options, parsed, refused):
     line = _one(options.encode("ascii") + b" " + KEY)
     assert (line.options, bool(line.option_error)) == (parsed, refused)
 
 
+# What a real sshd (OpenSSH 9.2) took and refused, line by line.
 @pytest.mark.parametrize("options,lets_in", [
+    ('principals="x" ', False), ('cert-authority,principals="x" ', True), ("touch-required ", True),
+    ('tunnel="0" ', True),
+    ('permitopen="a:1" ', True), ('command="" ', True), (",no-pty ", True), ("no-pty, ", True), ("a,,b ", False),
     ("", True), ("no-pty ", True), ("frobnicate ", False), ("command=id ", False),
     ('expiry-time="20300101" ', True), ('expiry-time="20200101" ', False), ('expiry-time="202501010000Z" ', False),
     ('expiry-time="20250102000000Z" ', True), ('expiry-time="someday" ', False), ('expiry-time="20251399" ', False),

@@ -40,6 +40,7 @@ def root(tmp_path):
 def _connection(carried=(), kind="ssh", method="publickey", users=("root",), authority=()):
     connection = ssh_connection.Connection(kind)
     connection.method = method
+    connection.address = "10.0.0.1"
     connection.users = set(users)
     connection.source = "the test"
     connection.fingerprints = {authorized_keys.parse_public_key(key(number)).fingerprint for number in carried}
@@ -98,6 +99,12 @@ def _run(root, allowed, connection, **more):
      b'expiry-time="20200101" ' + OPERATOR + INTRUDER, ["rewrite"]),
     ("only an authority would stay, ours is a key", b"cert-authority " + OPERATOR + INTRUDER, [1], dict(carried=[9]),
      b"cert-authority " + OPERATOR + INTRUDER, ["rewrite"]),
+    ("only a key for another address would stay", b'from="1.2.3.4" ' + OPERATOR + INTRUDER, [1], dict(carried=[9]),
+     b'from="1.2.3.4" ' + OPERATOR + INTRUDER, ["rewrite"]),
+    ("only a key for our address would stay", b'from="10.0.0.0/8" ' + OPERATOR + INTRUDER, [1], dict(carried=[9]),
+     b'from="10.0.0.0/8" ' + OPERATOR, []),
+    ("only a key with a forced command would stay", b'command="id" ' + OPERATOR + INTRUDER, [1], dict(carried=[9]),
+     b'command="id" ' + OPERATOR + INTRUDER, ["rewrite"]),
     # The key of the connection is not known.
     ("unknown, an allowed key stays", OPERATOR + INTRUDER, [1], UNKNOWN, OPERATOR, []),
     ("unknown, none would stay", INTRUDER, [1], UNKNOWN, INTRUDER, ["rewrite"]),
