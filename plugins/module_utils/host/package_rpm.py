@@ -79,8 +79,8 @@ class RpmDatabase:
     def with_digest(self, digest_of):
         """Yield the :class:`PackagedFile` of every packaged file with these bytes; see :class:`DpkgDatabase`."""
         for package in self._packages():
-            header = self._header(package.key, remember=False)
-            algorithm = _algorithm(header)
+            header = self._header(package, remember=False)
+            algorithm = header and _algorithm(header)
             digest = algorithm and digest_of(algorithm)
             if not digest:
                 continue
@@ -139,10 +139,10 @@ class RpmDatabase:
                 reasons.append((None, "%s can be written by others than its owner (uid %d, mode %04o)."
                                 % (path, found.st_uid, stat.S_IMODE(found.st_mode))))
         sharing = collections.defaultdict(dict)
-        packages = self._packages()
-        reasons.extend((None, "The rpm database holds an entry that is no package: %s." % why) for why in self._damaged)
-        for package in packages:
-            header = self._header(package.key, remember=False)
+        for package in self._packages():
+            header = self._header(package, remember=False)
+            if header is None:
+                continue
             if header.vouches_for_itself() is False:
                 reasons.append((package.name, "The database's entry of %s was changed after it was packaged: it does "
                                               "not have its own digest." % text(package.name)))
@@ -154,6 +154,7 @@ class RpmDatabase:
                 told = "%s of the packages %s have one and the same digest." % (
                     ", ".join(text(name) for name in sorted(names)), ", ".join(text(name) for name in sharers))
                 reasons.extend((name, told) for name in sharers)
+        reasons.extend((None, "The rpm database holds an entry that is no package: %s." % why) for why in self._damaged)
         return reasons
 
     # -- the headers -------------------------------------------------------------------------------------------------
@@ -168,8 +169,8 @@ class RpmDatabase:
                 for key, blob in self._storage.entries():
                     try:
                         header = rpm_header.Header(blob)
-                        header.check()
-                        self._index.append(_Package(header.package(), key, header.joined(rpm_header.BASENAMES),
+                        names = b"\0".join([b""] + header.strings(rpm_header.BASENAMES) + [b""])
+                        self._index.append(_Package(header.package(), key, names,
                                                     header.integer(rpm_header.INSTALLTIME)))
                     except rpm_header.DamagedHeader as error:
                         self._damaged.append(str(error))
@@ -179,12 +180,18 @@ class RpmDatabase:
                 self._problem = error.message
         return self._index
 
-    def _header(self, key, remember=True):
+    def _header(self, package, remember=True):
+        """Return the header of a :class:`_Package`, or ``None`` when it is damaged, which is noted."""
+        key = package.key
         if key in self._headers:
             return self._headers[key]
-        # Parsed without complaint when the index was made; a header that fails now was changed meanwhile.
-        header = rpm_header.Header(self._storage.get(key))
-        if remember:
+        try:
+            header = rpm_header.Header(self._storage.get(key))
+            header.check()
+        except rpm_header.DamagedHeader as error:
+            header = None
+            self._damaged.append("%s: %s" % (text(package.name), error))
+        if remember or header is None:
             self._headers[key] = header
         return header
 
@@ -193,8 +200,8 @@ class RpmDatabase:
         for package in self._packages():
             if not name or needle not in package.names:
                 continue
-            header = self._header(package.key)
-            for number, (folder, base) in enumerate(header.paths()):
+            header = self._header(package)
+            for number, (folder, base) in enumerate(header.paths() if header else ()):
                 if base == name and (directories is None or folder in directories):
                     record = self._record(package, header, number)
                     if record is not None:

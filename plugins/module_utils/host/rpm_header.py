@@ -61,14 +61,14 @@ class Header:
     def strings(self, tag):
         """Return the strings of ``tag`` as a list of bytes; empty when it is not there."""
         if tag not in self._strings:
-            found = self._raw_strings(tag)
-            self._strings[tag] = found.split(b"\0") if found is not None else []
+            kind, at, count = self._entry(tag)
+            if kind not in (_STRING, _STRINGS, _I18N):
+                return []
+            found = self._blob[at:self._end].split(b"\0", count)
+            if len(found) <= count:
+                raise DamagedHeader("the strings of tag %d do not end" % tag)
+            self._strings[tag] = found[:count]
         return self._strings[tag]
-
-    def joined(self, tag):
-        """Return the strings of ``tag`` as one piece, each with a NUL before and behind it: made to be searched."""
-        found = self._raw_strings(tag)
-        return b"\0" + found + b"\0" if found is not None else b""
 
     def string(self, tag):
         """Return the one string of ``tag`` as str, or ``None``."""
@@ -104,7 +104,7 @@ class Header:
         for tag in (INSTALLTIME, FILESTATES, FILEMODES, FILEFLAGS, FILEDIGESTALGO):
             self.integers(tag)
         for tag in (FILEDIGESTS, FILELINKTOS, FILEUSERNAME, FILEGROUPNAME, FILECAPS, SHA1HEADER, SHA256HEADER):
-            self._raw_strings(tag)
+            self.strings(tag)
         self._entry(_IMMUTABLE)
 
     def paths(self):
@@ -148,15 +148,3 @@ class Header:
         if not 0 <= offset <= self._end - self._store_at:
             raise DamagedHeader("tag %d lies outside of it" % tag)
         return kind, self._store_at + offset, count
-
-    def _raw_strings(self, tag):
-        """Return the strings of ``tag`` with a NUL between them."""
-        kind, at, count = self._entry(tag)
-        if kind not in (_STRING, _STRINGS, _I18N):
-            return None
-        end = at - 1
-        for _number in range(count):
-            end = self._blob.find(b"\0", end + 1, self._end)
-            if end == -1:
-                raise DamagedHeader("the strings of tag %d do not end" % tag)
-        return self._blob[at:end]
