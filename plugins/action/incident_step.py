@@ -83,9 +83,13 @@ class ActionModule(IncidentAction):
         if short_name not in SECRETS:
             return {}
         option, name, states = SECRETS[short_name]
-        if args.get(option) or args.get("state") not in states:
+        if args.get(option):
             return {}
-        return {option: incident.secret(self.host, name, create=not self._task.check_mode)}
+        if args.get("state") in states:
+            return {option: incident.secret(self.host, name, create=not self._task.check_mode)}
+        # Only to look: what an earlier run has set may stand on the host as a hash alone.
+        known = incident.known_secret(self.host, name)
+        return {option: known} if known else {}
 
     def _context(self, short_name: str, incident: IncidentStore) -> dict[str, typing.Any]:
         context: dict[str, typing.Any] = {"incident": incident.name}

@@ -167,18 +167,26 @@ class IncidentStore:
             raise
         return os.path.relpath(target, self.root)
 
-    def secret(self, host: str, name: str, create: bool) -> str:
-        """Return a generated password of this incident, the same at every call.
+    def known_secret(self, host: str, name: str) -> str | None:
+        """Return the password that this incident, or the newest one before it, has given to a host, or ``None``.
 
-        :param create: keep a new one; without it (check mode) a new one is made up and forgotten.
+        A service keeps the password of an earlier incident, and may keep no more than its hash on the host.
+        """
+        directory = os.path.dirname(self.root)
+        for incident in [self.name, *reversed(self.known(directory))]:
+            path = os.path.join(directory, incident, "secrets", file_name(host), name)
+            with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as stream:
+                return stream.read().strip()
+        return None
+
+    def secret(self, host: str, name: str, create: bool) -> str:
+        """Return the password of a host's service, the same at every call: a known one, or a generated one.
+
+        :param create: keep it in this incident; without that (check mode) a new one is made up and forgotten.
         """
         path = self.path("secrets", file_name(host), name)
-        try:
-            with open(path, encoding="ascii") as stream:
-                return stream.read().strip()
-        except FileNotFoundError:
-            value = generate_password()
-        if create:
+        value = self.known_secret(host, name) or generate_password()
+        if create and not os.path.exists(path):
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             _write(path, value.encode("ascii") + b"\n", 0o600)
         return value

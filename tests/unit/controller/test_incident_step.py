@@ -143,6 +143,14 @@ def test_redis_gets_a_password_made_on_the_controller(tmp_path, monkeypatch, arg
     assert (tmp_path / "x" / "secrets" / "web1" / "redis.password").exists() is kept
 
 
+def test_a_look_at_redis_uses_the_password_of_an_earlier_run(tmp_path, monkeypatch):
+    secured = Step(tmp_path, "redis_auth", {"state": "secured"}, [{}])
+    secured.answer(monkeypatch)
+    looked = Step(tmp_path, "redis_auth", {"state": "reported"}, [{}])
+    looked.answer(monkeypatch)
+    assert looked.calls[0][1]["password"] == secured.calls[0][1]["password"]
+
+
 def test_undoing_an_unknown_incident_asks_no_host(tmp_path, monkeypatch):
     step = Step(tmp_path, "quarantine", {"state": "restored", "incident": "typo"}, [])
     result = step.answer(monkeypatch)

@@ -99,6 +99,15 @@ def test_a_secret_is_kept_once_for_the_owner_alone(folder):
     assert stat.S_IMODE(os.stat(store.path("secrets", "web1", "redis.password")).st_mode) == 0o600
 
 
+def test_a_service_keeps_the_password_of_an_earlier_incident(folder):
+    before = IncidentStore.open(folder, "first", now=NOON).secret("web1", "redis.password", create=True)
+    store = IncidentStore.open(folder, "second", now=NOON + datetime.timedelta(days=3))
+    assert store.known_secret("web1", "redis.password") == before
+    assert store.known_secret("web2", "redis.password") is None
+    assert store.secret("web1", "redis.password", create=True) == before
+    assert os.path.exists(store.path("secrets", "web1", "redis.password"))
+
+
 def test_a_generated_password_satisfies_the_policy():
     value = generate_password()
     assert len(value) == 32 and value.isalnum() and not value.islower() and not value.isupper()
