@@ -200,8 +200,9 @@ def _settings(view, unused):
     for name, harm in _DANGEROUS:
         if config.get(name, "no") == "yes":
             restart = view.startup is not None and view.startup["values"].get(name, "no") == "no"
-            yield _found(view, "dangerous_commands", "weak", "low" if restart else "medium", "%s is on: %s.%s" % (
-                name, harm, " Its configuration says no: a restart switches it off." if restart else ""),
+            hint = " Its configuration says no: a restart switches it off." if restart else ""
+            yield _found(view, "dangerous_commands", "weak", "low" if restart else "medium",
+                         "%s is on: %s.%s" % (name, harm, hint),
                          {"directive": name, "restart_needed": restart}, [EXPLOIT],
                          REMEDY if name == "enable-protected-configs" and not restart else None)
     if config.get("replica-read-only", config.get("slave-read-only", "yes")) == "no":
@@ -219,8 +220,9 @@ def _dump(view, unused):
     wrote = bool(view.dump_file and view.dump_file["is_dump"])
     verdict, severity = {"severe": ("malicious", "critical" if wrote else "high"),
                          "odd": ("suspicious", "high" if wrote else "medium"), "careless": ("weak", "low")}[grade]
-    yield _found(view, "dump_place", verdict, severity, "It writes its dump as %s/%s%s." % (
-        directory.rstrip("/"), name, ", and such a dump lies there" if wrote else ""),
+    seen = ", and such a dump lies there" if wrote else ""
+    yield _found(view, "dump_place", verdict, severity,
+                 "It writes its dump as %s/%s%s." % (directory.rstrip("/"), name, seen),
                  {"dir": directory, "dbfilename": name, "file": view.dump_file}, techniques, REMEDY)
 
 

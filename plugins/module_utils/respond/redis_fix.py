@@ -273,9 +273,14 @@ class Fix:
         return [word for word in words if word]
 
     def _note_commands(self):
-        if self._sent and self.quarantine is not None and os.path.isdir(self.quarantine.root):
+        if not self._sent or not os.path.isdir(self.quarantine.root):
+            return
+        try:
             run_id = self.seen.facts["info"].get("run_id", "")
             redis_evidence.note_own_commands(self.quarantine.root, run_id, self._sent)
+        except (ResponseError, OSError) as error:
+            self.warnings.append("%s: what this run sent could not be noted (%s): a later run may take it for an "
+                                 "intruder's." % (self.seen.name, text(error)))
 
     # -- telling
 

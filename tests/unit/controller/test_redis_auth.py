@@ -39,7 +39,7 @@ class Context:
 
 @pytest.fixture
 def server():
-    started = Server(BINARIES["packaged"] if "packaged" in BINARIES else next(iter(BINARIES.values())))
+    started = Server(BINARIES[sorted(BINARIES)[0]])
     yield started
     started.remove()
 
