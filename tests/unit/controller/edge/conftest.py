@@ -27,7 +27,6 @@ import pytest
 
 dns_message = pytest.importorskip("dns.message", reason="dnspython is not installed")
 import dns.flags  # noqa: E402 - after the check that it is there
-import dns.name  # noqa: E402
 import dns.query  # noqa: E402
 import dns.rcode  # noqa: E402
 import dns.rrset  # noqa: E402
