@@ -81,16 +81,17 @@ def _look_at(pid, proc_root, host_root):
     status = _status(base)
     stat = text(_read(base, "stat")).rpartition(")")[2].split()
     unit = _unit(base)
+    own_root = _own_root(base, host_root)
     arguments = [] if titled else words[1:]
     if titled and unit:
-        arguments = unit_arguments(unit, host_root)
+        arguments = unit_arguments(unit, os.path.join(base, "root") if own_root else host_root)
     return RedisProcess(
         pid, parent=int(stat[1]), start_time=int(stat[19]), product=label.group(1), executable=executable,
         sentinel=label.group(2) == "sentinel" or "[sentinel]" in words[0] or "--sentinel" in arguments,
         arguments=arguments, title=words[0] if titled else None, working_directory=_link(base, "cwd"),
         uid=status[0], groups=status[1], unit=unit, listeners=listening_sockets(pid, proc_root),
         own_network=_differs(_link(base, "ns/net"), _link(os.path.join(proc_root, "self"), "ns/net")),
-        own_root=_own_root(base, host_root))
+        own_root=own_root)
 
 
 def _read(base, name):
