@@ -31,7 +31,8 @@ _SOURCE_KEYS = {
 }
 
 
-class _StrictLoader(yaml.SafeLoader):
+# libyaml's parser where PyYAML has it: the lookup runs once a host and phase.
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML in which a key given twice is an error rather than a silent choice."""
 
     def construct_mapping(self, node, deep=False):

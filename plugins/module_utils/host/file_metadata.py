@@ -122,7 +122,9 @@ def apply_metadata(directory, name, record, times=True):
     :raises ResponseError, OSError: something cannot be set.
     """
     # chown(2) clears set-id bits and capabilities, and an ACL lives in the group bits: keep this order.
-    os.chown(name, record["uid"], record["gid"], dir_fd=directory, follow_symlinks=False)
+    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if (found.st_uid, found.st_gid) != (record["uid"], record["gid"]):
+        os.chown(name, record["uid"], record["gid"], dir_fd=directory, follow_symlinks=False)
     if record["type"] != "symlink":
         _chmod(directory, name, record)
     write_xattrs(directory, name, record["xattrs"])

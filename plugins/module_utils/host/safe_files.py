@@ -229,6 +229,24 @@ def digest_descriptor(descriptor, algorithm="sha256", path="file", limit=None):
         raise explain(error, path) from error
 
 
+def settle(directory, temporary, name):
+    """Give a file its final name in the same directory without ever overwriting what has appeared there.
+
+    :raises FileExistsError: something has. :raises OSError: as link(2).
+    """
+    try:
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+    except OSError as error:
+        # FAT and its like have no hard links; a look before the rename is all that can be had there.
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        if lstat_at(directory, name) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        return
+    os.unlink(temporary, dir_fd=directory)
+
+
 def explain(error, path):
     """Return the ResponseError that tells an OSError about ``path`` to the operator."""
     name = text(path)

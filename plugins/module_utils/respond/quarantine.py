@@ -31,6 +31,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.saf
     open_regular,
     open_regular_at,
     path_text,
+    settle,
 )
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import quarantine_store, quarantine_tree
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_replacement import (
@@ -463,9 +464,7 @@ class Quarantine:
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         else:
             apply_metadata(parent, temporary, wanted, times=wanted["mtime_ns"] is not None)
-            # Unlike a rename, a link never overwrites what appears at the last moment.
-            os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
-            os.unlink(temporary, dir_fd=parent)
+            settle(parent, temporary, name)
 
 
 @contextlib.contextmanager

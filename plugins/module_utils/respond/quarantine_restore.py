@@ -30,6 +30,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.saf
     lstat_at,
     open_regular_at,
     path_bytes,
+    settle,
 )
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import quarantine_tree
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_store import write_all
@@ -203,9 +204,7 @@ class Restore:
         elif record["type"] == "file":
             temporary = temporary_name(self._item)
             self._make(directory, temporary, record)
-            # Unlike a rename, a link never overwrites what appears at the last moment.
-            os.link(temporary, leaf, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
-            os.unlink(temporary, dir_fd=directory)
+            settle(directory, temporary, leaf)
         else:
             self._make(directory, leaf, record)
 

@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import stat
+import time
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import text
@@ -36,6 +37,8 @@ DEFAULT_ROOT = "/var/lib/ecsops-quarantine"
 
 # Room that must stay free beside the bytes themselves: journal lines and the file system's own blocks.
 SPARE_BYTES = MEBIBYTE
+# Another run may be copying a large tree; one that hangs must not hold us for ever.
+LOCK_SECONDS = 60
 _INCOMING = ".incoming-"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
@@ -81,11 +84,25 @@ class Store:
         except OSError as error:
             raise explain(error, self.directory) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._lock(descriptor)
             self._drop_leftovers()
             yield
         finally:
             os.close(descriptor)
+
+    def _lock(self, descriptor):
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ResponseError("Another run works in the quarantine %s." % self.directory,
+                                        "Wait until it has ended, or end it, then run again.") from None
+            except OSError as error:
+                raise explain(error, self.directory) from error
+            time.sleep(0.1)
 
     def require_space(self, size):
         """Raise ResponseError unless ``size`` bytes can be kept with some room to spare."""

@@ -358,3 +358,34 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(host, tmp_path, monkey
     assert (host / "etc/fresh").read_bytes() == b"somebody's"
     assert sorted(os.listdir(str(host / "etc"))) == ["file", "fresh", "tree"]
     assert quarantine.items() == []
+
+
+def test_another_run_at_work_is_waited_for_and_then_told(host, tmp_path, monkeypatch):
+    unflag(str(host))
+    quarantine = Quarantine("i", root=str(tmp_path / "q"), host_root=str(host))
+    quarantine.remove("/etc/file", "r", "why")
+    monkeypatch.setattr(quarantine_store, "LOCK_SECONDS", 0)
+    with (tmp_path / "q/i/lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ResponseError, match="Another run works"):
+            quarantine.remove("/etc/tree", "r", "why")
+    assert quarantine.remove("/etc/tree", "r", "why")
+
+
+def test_a_file_system_without_hard_links(host, tmp_path, monkeypatch):
+    unflag(str(host))
+    before = manifest(host)
+
+    def refuse(*unused, **keywords):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    quarantine = Quarantine("i", root=str(tmp_path / "q"), host_root=str(host))
+    item = ACTS["remove a file"](quarantine)
+    monkeypatch.setattr(os, "link", refuse)
+    quarantine.restore(item)
+    quarantine.restore(ACTS["create"](quarantine))
+    assert manifest(host) == before
+    hook(monkeypatch, lambda: (host / "etc/fresh").write_bytes(b"somebody's"))
+    with pytest.raises(ResponseError, match="File exists"):
+        ACTS["create"](quarantine)
+    assert (host / "etc/fresh").read_bytes() == b"somebody's"
