@@ -46,6 +46,8 @@ class ActionModule(IncidentAction):
         result = super().run(tmp, task_vars)
         short_name = self.module_name.removeprefix(PREFIX)
         args = dict(self._task.args)
+        if short_name == "incident_step":
+            return dict(result, failed=True, msg="incident_step is how the other modules are run: name one of them.")
         try:
             incident = self._incident_of(short_name, args)
             args.update(self._secret_for(short_name, args, incident))
