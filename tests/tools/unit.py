@@ -25,6 +25,7 @@ import summary
 CONTROLLER = "controller"
 KNOWN = ["%d.%d" % version for version in interpreters.TARGET_VERSIONS] + [*interpreters.CORES, CONTROLLER]
 LOGS = os.path.join("build", "unit")
+LINE = 400
 
 
 class Run:
@@ -66,7 +67,8 @@ class Run:
         """Print the outcome; when it failed, the log: all of it, or (``whole`` false) which tests did."""
         verdict = "ok" if self.code == 0 else "FAILED"
         with open(self.log, errors="replace") as stream:
-            words = stream.read().rstrip()
+            # A line may carry a whole file that a test compared; the log has it all.
+            words = "\n".join(line[:LINE] + ("..." if len(line) > LINE else "") for line in stream.read().splitlines())
         if self.code != 0:
             # What fails on one interpreter mostly fails on the others in the same way.
             print(words if whole else words[max(words.find("=== short test summary"), 0):])
