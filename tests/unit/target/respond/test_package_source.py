@@ -149,6 +149,31 @@ def test_a_file_out_of_an_rpm_package(tmp_path):
 
 
 @needs_rpm
+@pytest.mark.parametrize("said, signed", [
+    # rpmkeys --checksig --verbose; None: it failed.
+    (b"x.rpm:\n    Header V4 RSA/SHA256 Signature, key ID 8483c65d: OK\n    Header SHA256 digest: OK\n", True),
+    (b"x.rpm:\n    Header SHA256 digest: OK\n    Payload SHA256 digest: OK\n", False),
+    (None, False),
+])
+def test_the_signature_of_an_rpm_package(tmp_path, said, signed):
+    download = Download(rpm_root.build(tmp_path, "tools", {"/usr/bin/ps": ("", b"ps")}))
+
+    def execute(command, directory, output=None):
+        if command[0] != "rpmkeys":
+            return download(command, directory, output)
+        if said is None:
+            raise ResponseError("rpmkeys failed: status 1")
+        return said
+
+    source = package_source.PackageSource(packages("rpm"), execute=execute)
+    try:
+        assert source.is_signed(PackagedFile("tools", "/usr/bin/ps")) is signed
+        assert source.member(PackagedFile("tools", "/usr/bin/ps")).content == b"ps"
+    finally:
+        source.close()
+
+
+@needs_rpm
 def test_hard_links_of_an_rpm_package(tmp_path):
     files = {"/usr/bin/ps": ("", b"ps"), "/usr/bin/twin": ("", b"ps")}
     package = rpm_root.build(tmp_path, "tools", files, links={"/usr/bin/twin": "/usr/bin/ps"})
