@@ -4,14 +4,6 @@
 
 from __future__ import annotations
 
-import os
-
-from ansible.errors import AnsibleLookupError
-from ansible.plugins.lookup import LookupBase
-
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
-from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils import indicator_files
-
 DOCUMENTATION = r"""
 ---
 name: indicators
@@ -47,6 +39,14 @@ _raw:
   type: list
   elements: dict
 """
+
+import os
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils import indicator_files
 
 
 class LookupModule(LookupBase):

@@ -73,12 +73,11 @@ def open_directory(path, host_root="/"):
                 names.append(name)
                 continue
             except OSError as error:
-                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                target = None
+                if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                    target = _trusted_link(stack[-1], name, path)
+                if target is None:
                     raise explain(error, path) from error
-                failure = error
-            target = _trusted_link(stack[-1], name, path)
-            if target is None:
-                raise explain(failure, path) from failure
             links += 1
             if links > MAX_LINKS:
                 raise ResponseError("Too many symbolic links on the way to %s." % text(path))

@@ -218,8 +218,8 @@ class ArtifactRemoval:
         verb = {"planned": "Move", "done": "Moved"}
         if is_line and not step.whole:
             verb = {"planned": "Take", "done": "Took"}
-            message = "%s %d %s out of %s: %s." % (verb[status], step.count, "line" if step.count == 1 else "lines",
-                                                  name, step.reason)
+            lines = "line" if step.count == 1 else "lines"
+            message = "%s %d %s out of %s: %s." % (verb[status], step.count, lines, name, step.reason)
         else:
             message = "%s %s to the quarantine: %s." % (verb[status], name, step.reason)
         diff = {"before_header": name, "after_header": name if is_line and not step.whole else "(in quarantine)",
