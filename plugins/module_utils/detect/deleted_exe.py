@@ -22,7 +22,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
 
 # Backing files that the kernel makes up: mm/shmem.c, ipc/shm.c, fs/aio.c, fs/anon_inodes.c.
-_ANONYMOUS = re.compile(r"^(?:/dev/zero|/SYSV[0-9a-f]{8}|/anon_hugepage|/\[aio\]|anon_inode:)")
+_ANONYMOUS = re.compile(r"^(?:/dev/zero|/SYSV[0-9a-f]{8}|/anon_hugepage|/\[aio\])(?: \(deleted\))?$|^anon_inode:")
 
 _MOUNTED_OVER = re.compile(rb"^(?:\S+ ){4}/proc/(\d+)(?:/\S*)? ", re.MULTILINE)
 _HIDING_PIDS = re.compile(rb"^(?:\S+ ){4}/proc .*hidepid=(?!0\b|off\b)", re.MULTILINE)

@@ -427,8 +427,8 @@ class Facts:
         if self.status:
             told.update(links=self.status.links, size=self.status.size, unlinked_at=self.unlinked_at)
         for name in ("realm", "container", "at_path", "literal_name", "place", "owner", "database", "content",
-                     "disk_content", "package_changed_at", "changed_since_start", "sealed", "runtime", "same_bytes_as", "own_chain",
-                     "masquerade", "packet_socket", "removed_packages", "sha256", "mounted"):
+                     "disk_content", "package_changed_at", "changed_since_start", "sealed", "runtime", "same_bytes_as",
+                     "own_chain", "masquerade", "packet_socket", "removed_packages", "sha256", "mounted"):
             if name in self.__dict__:
                 value = self.__dict__[name]
                 told[name] = text(value) if isinstance(value, str) else value

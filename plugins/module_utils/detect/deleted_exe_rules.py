@@ -74,7 +74,7 @@ RULES = (
          "Package {owner} of the container was upgraded while the process ran: restart the container {container}."),
     Rule("deleted_exe.own_chain", "undetermined", "medium", (),
          lambda f: f.own_chain,
-         "The session of this very run, or PID 1, runs from the same executable: it is not touched, look at it by hand."),
+         "The session of this very run, or PID 1, runs from the same executable: left alone, look at it by hand."),
     Rule("deleted_exe.memfd_packaged", "suspicious", "medium", (REFLECTIVE_LOADING,),
          lambda f: f.kind == "memfd" and f.same_bytes_as is not None,
          "It runs from memory only; the bytes are those of the packaged {same_bytes_as}, which would not need that."),

@@ -14,6 +14,9 @@ _INTERPRETER = re.compile(
     r"|ruby[\d.]*|php[\d.]*(?:-cgi)?|node|nodejs|lua[\d.]*|luajit[\d.]*|tclsh[\d.]*|expect|gawk|mawk)$")
 _SHELL = re.compile(r"^(?:sh|ash|bash|dash|ksh\d*|mksh|zsh|fish|busybox)$")
 
+# What follows is code or a module: Python's -c and -m, the -e of Perl, Ruby and Node, PHP's -r.
+_CODE_OPTIONS = ("-c", "-m", "-e", "-E", "-r", "-p")
+
 # Where shells keep the script that they are reading: dash (and busybox) from 10 upwards, bash at 255.
 _SCRIPT_DESCRIPTORS = (10, 255)
 
@@ -66,7 +69,7 @@ def script_argument(arguments, directory, shell):
     :param shell: whether an option with a ``c`` in it (``-c``, ``-ec``) takes a command instead of a script.
     """
     for argument in arguments[1:]:
-        if argument in ("-c", "-m", "-e", "-E", "-r", "-p") or (shell and re.match(r"^-[a-z]*c[a-z]*$", argument)):
+        if re.match(r"^-[a-z]*c[a-z]*$", argument) if shell else argument in _CODE_OPTIONS:
             return None
         if argument.startswith(("-", "+")) or not argument:
             continue

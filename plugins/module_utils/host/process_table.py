@@ -37,6 +37,16 @@ class Process:
         """``pid-start_time``: names this process and no later one with the same number."""
         return "%d-%d" % (self.pid, self.start_time)
 
+    @property
+    def dead(self):
+        """Whether it has ended. A zombie whose other threads run on has not: its state is the main thread's."""
+        return self.state in ("X", "x") or (self.state == "Z" and self.threads <= 1)
+
+    @property
+    def stopped(self):
+        """Whether it stands still: by a signal (``T``) or by a tracer (``t``)."""
+        return self.state in ("T", "t")
+
     def __repr__(self):
         return "<Process %s %r>" % (self.identity, self.comm)
 
@@ -159,7 +169,7 @@ def parse_stat(content, where):
 
 def snapshot(proc_root="/proc"):
     """Return ``{pid: Process}`` of all processes now."""
-    found = (read_process(pid, proc_root) for pid in pids(proc_root))
+    found = (read_process(pid, proc_root) for pid in sorted(pids(proc_root)))
     return {process.pid: process for process in found if process is not None}
 
 

@@ -113,7 +113,7 @@ def is_shared(directory, root="/"):
 
 def _is_writable_itself(directory, root):
     try:
-        found = rooted_paths.status(root, directory)
-    except OSError:
+        found = rooted_paths.status(directory, root)
+    except (OSError, ResponseError):
         return True
     return found is not None and bool(found.st_mode & stat.S_IWOTH)

@@ -72,12 +72,13 @@ class Scene:
         self.proc_root = proc_root
         self.host_root = host_root
         self.packages = packages
-        self.table = process_table.snapshot(proc_root)
+        self.table = {pid: process for pid, process in process_table.snapshot(proc_root).items() if not process.dead}
         self._programs = {}
         self._statuses = {}
         self._vouched = {}
         self._digests = {}
-        self._mount_namespace = process_table.read_link("%s/1" % proc_root, "ns/mnt")
+        self._mount_namespace = (process_table.read_link("%s/1" % proc_root, "ns/mnt")
+                                 or process_table.read_link("%s/self" % proc_root, "ns/mnt"))
 
     def adopt(self, process):
         """Let ``process`` be read where it said (a living thread) and not by its main thread."""

@@ -26,7 +26,6 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_handle import (
     ProcessGone,
     ProcessHandle,
-    is_stopped,
 )
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_revival import Ended
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_store import DEFAULT_ROOT
@@ -87,7 +86,7 @@ class ProcessControl:
         refused = [(process, self._protected[process.pid]) for process in suspects if process.pid in self._protected]
         if state == "resumed":
             members = [process_closure.Member(process, "it was stopped", False, self._scene()) for process in suspects
-                       if process.pid not in self._protected and is_stopped(process)]
+                       if process.pid not in self._protected and process.stopped]
             return Plan(state, members, refused)
         members = process_closure.close_over(self._scene(), suspects, self._protected)
         self._check_ceiling(members)
@@ -106,7 +105,7 @@ class ProcessControl:
 
     def _is_frozen(self, process):
         folder = os.path.join(self.evidence_directory, process.identity)
-        return is_stopped(process) and process_evidence.is_about(folder, process)
+        return process.stopped and process_evidence.is_about(folder, process)
 
     def _check_ceiling(self, members):
         if len(members) > self.max_processes:
@@ -179,7 +178,8 @@ class ProcessControl:
                     continue
                 try:
                     handles[pid] = ProcessHandle(member.process, member.exe_file, self.proc_root)
-                    if not is_stopped(handles[pid].check()):
+                    # One that stands still for its tracer only runs on when that one likes.
+                    if handles[pid].check().state != "T":
                         handles[pid].signal(signal.SIGSTOP)
                         stopped_here.append(pid)
                 except ProcessGone:
@@ -275,7 +275,7 @@ class ProcessControl:
         found = []
         evidence = os.path.dirname(self.evidence_directory)
         for process in process_table.snapshot(self.proc_root).values():
-            if not is_stopped(process) or (identities and process.identity not in identities):
+            if not process.stopped or (identities and process.identity not in identities):
                 continue
             folders = (os.path.join(evidence, tool, process.identity) for tool in _listing(evidence))
             if any(process_evidence.is_about(folder, process) for folder in folders):

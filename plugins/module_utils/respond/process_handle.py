@@ -66,7 +66,7 @@ class ProcessHandle:
     def check(self):
         """Return the process as it is now. :raises ProcessGone: it is another one, another program, or dead."""
         now = process_table.read_process(self.process.pid, self._proc_root)
-        if now is None or now.start_time != self.process.start_time or is_dead(now):
+        if now is None or now.start_time != self.process.start_time or now.dead:
             raise ProcessGone()
         if self._exe_file is not None:
             status = process_table.exe_status(self.process.where)
@@ -99,7 +99,7 @@ class ProcessHandle:
         while True:
             try:
                 now = process_table.read_process(self.process.pid, self._proc_root)
-                if now is None or now.start_time != self.process.start_time or is_dead(now):
+                if now is None or now.start_time != self.process.start_time or now.dead:
                     return True
             except OSError:
                 return True
@@ -116,9 +116,9 @@ class ProcessHandle:
         deadline = time.monotonic() + seconds
         while True:
             now = process_table.read_process(self.process.pid, self._proc_root)
-            if now is None or now.start_time != self.process.start_time or is_dead(now):
+            if now is None or now.start_time != self.process.start_time or now.dead:
                 return None
-            if is_stopped(now) or time.monotonic() >= deadline:
+            if now.stopped or time.monotonic() >= deadline:
                 return now.state
             time.sleep(0.005)
 
@@ -133,16 +133,6 @@ class ProcessHandle:
 
     def __exit__(self, *_error):
         self.close()
-
-
-def is_stopped(process):
-    """Tell whether a process stands still: by a signal (``T``) or by a tracer (``t``)."""
-    return process.state in ("T", "t")
-
-
-def is_dead(process):
-    """Tell whether a process has ended. A zombie whose other threads run on has not: its state is the main thread's."""
-    return process.state in ("X", "x") or (process.state == "Z" and process.threads <= 1)
 
 
 def pidfd_open(pid):
