@@ -164,7 +164,7 @@ def _ownerless(database, host_root):
     except ResponseError:
         return []
     try:
-        entries = sorted(os.listdir(descriptor))
+        entries = sorted(safe_files.path_text(os.fsencode(name)) for name in os.listdir(descriptor))
     finally:
         os.close(descriptor)
     return ["/home/%s/%s" % (entry, name) for entry in entries if "/home/" + entry not in homes

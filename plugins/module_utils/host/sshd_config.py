@@ -139,8 +139,10 @@ class SshdConfig:
         if not re.search(r"[*?\[]", pattern):
             # glob(3) without a match is no error to sshd, and neither is a missing file.
             return [pattern] if safe_files.lstat(pattern, self.host_root) is not None else []
-        prefix = self.host_root.rstrip("/")
-        return sorted(found[len(prefix):] for found in glob.glob(glob.escape(prefix) + pattern))
+        # As bytes: Python 3.6 in the C locale cannot list other names.
+        prefix = safe_files.path_bytes(self.host_root.rstrip("/"))
+        found = glob.glob(glob.escape(prefix) + safe_files.path_bytes(pattern))
+        return sorted(safe_files.path_text(path[len(prefix):]) for path in found)
 
 
 def _follow(path, host_root):

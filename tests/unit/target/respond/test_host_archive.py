@@ -8,13 +8,14 @@ import shutil
 import socket
 import stat
 import subprocess
+import sys
 import tarfile
 
 import pytest
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import archive_manifest, safe_files
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import host_archive
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import host_archive, host_archive_survey
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.host_archive import HostArchive
 from ansible_collections.ecsops.intrusion_response.tests.unit.target import manifest
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.ssh_samples import write
@@ -144,6 +145,26 @@ def test_an_attribute_name_that_tar_cannot_hold_is_in_the_manifest(root):
     assert len(entry["xattrs"]) == 1
 
 
+IN_THE_C_LOCALE = """
+import sys
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.host_archive import HostArchive
+archive = HostArchive("test", sys.argv[1], ["/etc"], host_root=sys.argv[2])
+print(archive.create(archive.survey())["path"])
+"""
+
+
+def test_an_archive_made_in_the_c_locale_proves_itself_in_any_other(root):
+    # Python 3.6 over SSH without LANG: names come decoded as ASCII there.
+    write(root, "/etc/caf\u00e9", "x")
+    write(root, b"/etc/caf\xe9".decode("utf-8", "surrogateescape"), "y")
+    done = subprocess.run([sys.executable, "-c", IN_THE_C_LOCALE, str(root.parent / "quarantine"), str(root)],
+                          env={"LC_ALL": "C", "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONCOERCECLOCALE": "0"},
+                          stdout=subprocess.PIPE, check=True)
+    path = done.stdout.decode("ascii").strip()
+    assert archive_manifest.verify_archive(path)["files"] == 4
+    assert {"host/etc/caf\u00e9", "host/etc/caf\udce9"} <= set(_unpack({"path": path}, root)[0])
+
+
 def test_nothing_is_followed(root):
     write(root, "/outside/file", "x")
     (root / "etc/folder").symlink_to("/outside")
@@ -198,13 +219,13 @@ def test_a_sparse_file_of_terabytes_is_only_looked_at(root):
 
 
 def test_too_many_entries(root, monkeypatch):
-    monkeypatch.setattr(host_archive, "MAX_ENTRIES", 5)
+    monkeypatch.setattr(host_archive_survey, "MAX_ENTRIES", 5)
     with pytest.raises(ResponseError):
         _archive(root).survey()
 
 
 def test_a_bottomless_folder_ends(root, monkeypatch):
-    monkeypatch.setattr(host_archive, "MAX_DEPTH", 3)
+    monkeypatch.setattr(host_archive_survey, "MAX_DEPTH", 3)
     (root / "etc/1/2/3/4/5/6").mkdir(parents=True)
     found = _archive(root).survey()
     assert [item["path"] for item in found.omitted] == ["/etc/1/2/3/4"]
@@ -223,10 +244,13 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(root, monkeypatch):
     archive = _archive(root)
     found = archive.survey()
 
-    def full(*unused):
-        raise OSError(28, "No space left on device")
+    genuine = host_archive._Hashing
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(host_archive, "_Hashing", lambda stream: genuine(full))
+        _fails_for_want_of_space(archive, found)
 
-    monkeypatch.setattr(host_archive._Hashing, "write", full)
+
+def _fails_for_want_of_space(archive, found):
     with pytest.raises(ResponseError) as caught:
         archive.create(found)
     assert "No space left" in str(caught.value)
