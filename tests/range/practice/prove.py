@@ -51,12 +51,12 @@ def _over_and_back(told):
     for name in site.PROFILES:
         changes = manifest.compare(before[name], manifest.take(hosts, name))
         told.check(not changes, "the plan leaves files and processes of %s as they are" % name, "; ".join(changes[:20]))
-    planned = _actions(incidents / incident, {}, "planned")
+    planned = _actions(hosts, incidents / incident, {}, "planned")
 
     say("the run")
     marks = _marks(incidents / incident)
     told.check(site.run_playbook(hosts.inventory, incidents, incident) == 0, "the run ends well")
-    done = _actions(incidents / incident, marks, "done")
+    done = _actions(hosts, incidents / incident, marks, "done")
     for name in site.PROFILES:
         told.check(planned.get(name) == done.get(name), "the plan for %s named the very actions of the run" % name,
                    "planned only: %s; done only: %s" % (
@@ -144,8 +144,14 @@ def _marks(incident):
     return {host: len(entries) for host, entries in _entries(incident, {}).items()}
 
 
-def _actions(incident, marks, status):
-    """Return ``{host: {(rule, name of the subject)}}``."""
+def _actions(hosts, incident, marks, status):
+    """Return ``{host: {(rule, name of the subject)}}``; of processes only those that were staged.
+
+    The stand-ins' loops fork, and what lived for a moment under the plan is gone when the run comes.
+    """
+    staged = hosts.state()["hosts"]["intruded"]["intrusion"]
+    lasting = {"pid %d" % pid for pid in (*staged["processes"].values(), *staged["deleted"].values())}
     return {host: {(action["rule"], action["subject"]["name"]) for entry in entries for action in entry["actions"]
-                   if action["status"] == status}
+                   if action["status"] == status
+                   and (action["subject"]["type"] != "process" or action["subject"]["name"] in lasting)}
             for host, entries in _entries(incident, marks).items()}
