@@ -26,7 +26,7 @@ _ANONYMOUS = re.compile(r"^(?:/dev/zero|/SYSV[0-9a-f]{8}|/anon_hugepage|/\[aio\]
 
 _MOUNTED_OVER = re.compile(rb"^(?:\S+ ){4}/proc/(\d+)(?:/\S*)? ", re.MULTILINE)
 _HIDING_PIDS = re.compile(rb"^(?:\S+ ){4}/proc .*hidepid=(?!0\b|off\b)", re.MULTILINE)
-_RUNS_AS_ANY_USER = "Run it as root on the host (become)."
+_RUN_AS_ROOT = "Run it as root on the host (become)."
 
 
 class Suspicion:
@@ -67,10 +67,9 @@ def find(proc_root="/proc", host_root="/", packages=PackageDatabase):
     swept = process_table.sweep(proc_root, lambda link: _stands_out(link, host_root))
     findings, not_checked = _blind_spots(proc_root)
     if swept.denied:
-        not_checked.append(gap(
-            "%d processes (pid %s%s)" % (len(swept.denied), ", ".join(map(str, swept.denied[:5])),
-                                                          ", …" if len(swept.denied) > 5 else ""),
-            "their executable may not be read", _RUNS_AS_ANY_USER))
+        shown = ", ".join(map(str, swept.denied[:5])) + (", ..." if len(swept.denied) > 5 else "")
+        not_checked.append(gap("the executables of %d processes: pid %s" % (len(swept.denied), shown),
+                               "they may not be read", _RUN_AS_ROOT))
     suspicions = []
     if swept.suspects:
         surroundings = Surroundings(proc_root, host_root, packages)
@@ -131,7 +130,7 @@ def _blind_spots(proc_root):
         gaps.append(gap("process %d" % number, "something is mounted over its directory in /proc",
                         "Unmount /proc/%d, then run again." % number))
     if os.geteuid() != 0 and _HIDING_PIDS.search(mounts):
-        gaps.append(gap("processes of other accounts", "/proc is mounted with hidepid", _RUNS_AS_ANY_USER))
+        gaps.append(gap("processes of other accounts", "/proc is mounted with hidepid", _RUN_AS_ROOT))
     return findings, gaps
 
 

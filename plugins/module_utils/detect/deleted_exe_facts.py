@@ -94,7 +94,7 @@ class Facts:
     @_lazy
     def links(self):
         """Number of names that the file still has anywhere, or ``None``."""
-        return self.status.links if self.status else None
+        return self.status.links if self.status is not None else None
 
     @_lazy
     def sha256(self):
@@ -184,7 +184,7 @@ class Facts:
     def place(self):
         """Why a program of no package is out of place there (:mod:`program_place`), or ``None``."""
         if self.realm in (process_view.HOST, process_view.CHROOT):
-            owner_of = self._speaking.owner_of if self._speaking else None
+            owner_of = None if self._speaking is None else self._speaking.owner_of
             return program_place.reason(self.view.path, self.view.root, owner_of)
         return program_place.reason(self.view.path, self.view.root)
 
@@ -225,7 +225,7 @@ class Facts:
     @_lazy
     def owner(self):
         """Package that owns the path, or ``None``."""
-        return self._speaking.owner_of(self.view.path) if self._speaking else None
+        return None if self._speaking is None else self._speaking.owner_of(self.view.path)
 
     @_lazy
     def content(self):
@@ -356,7 +356,7 @@ class Facts:
     @_lazy
     def masquerade(self):
         """What the process passes itself off as, in words, or ``None``."""
-        claimed = self.arguments[0].split(" ")[0] if self.arguments else ""
+        claimed = "".join(self.arguments[:1]).partition(" ")[0]
         for name in (self.process.comm, claimed, os.path.basename(self.path)):
             if _KERNEL_THREAD.match(name) or (name.startswith("[") and name.endswith("]")):
                 return "a kernel thread (%s)" % text(name)
@@ -395,26 +395,20 @@ class Facts:
         """What stands against the explanation, in words."""
         if self.database == "none":
             return "no package database speaks for its path"
-        reasons = []
-        if self.database == "doubtful":
-            reasons.append("the package database looks tampered with (%s)"
-                           % "; ".join(self._speaking.suspect(self.owner)))
-        if self.owner is not None:
-            if self.clock_contradicts:
-                reasons.append("the clock was set since")
-            elif self.changed_since_start is None:
-                reasons.append("when the package was unpacked is not known")
-            elif not self.changed_since_start:
-                reasons.append("the package was not changed since the process started")
-            elif not self.unlinked_by_upgrade:
-                reasons.append("the file was removed long after the upgrade")
-            if self.at_path == "absent":
-                reasons.append("the packaged file is missing")
-            elif self.disk_content != "match":
-                reasons.append("the file that lies there now is not the packaged one either"
-                               if self.disk_content == "mismatch" else "the package records no digest of it")
-        if self.at_path == "unknown":
-            reasons.append("its path cannot be looked at")
+        owned = self.owner is not None
+        reasons = [words for holds, words in (
+            (self.database == "doubtful", "the package database looks tampered with"),
+            (owned and self.clock_contradicts, "the clock was set since"),
+            (owned and self.changed_since_start is None, "when the package was unpacked is not known"),
+            (owned and self.changed_since_start is False, "the package was not changed since the process started"),
+            (owned and not self.unlinked_by_upgrade, "the file was removed long after the package was unpacked"),
+            (owned and self.at_path == "absent", "the packaged file is missing"),
+            (owned and self.at_path == "other" and self.disk_content == "mismatch",
+             "the file that lies there now is not the packaged one either"),
+            (owned and self.at_path == "other" and self.disk_content == "unknown",
+             "the package records no digest of it"),
+            (self.at_path == "unknown", "its path cannot be looked at"),
+        ) if holds]
         return "; ".join(reasons) or "the facts contradict each other"
 
     # -- telling -------------------------------------------------------------------------------------------------------
@@ -424,7 +418,7 @@ class Facts:
         told = {"link": text(self.link), "path": text(self.path), "kind": self.kind, "state": self.process.state,
                 "cmdline": [text(word)[:500] for word in self.arguments[:50]], "started_at": self.started_at,
                 "uid": process_table.uid_of(self.process.where), "unit": self.unit[0], "ppid": self.process.ppid}
-        if self.status:
+        if self.status is not None:
             told.update(links=self.status.links, size=self.status.size, unlinked_at=self.unlinked_at)
         for name in ("realm", "container", "at_path", "literal_name", "place", "owner", "database", "content",
                      "disk_content", "package_changed_at", "changed_since_start", "sealed", "runtime", "same_bytes_as",
