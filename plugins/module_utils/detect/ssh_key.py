@@ -360,9 +360,10 @@ def _key_findings(item, line, connection, have_list):
     if status == "connection":
         observables["connection"] = connection.describe()
         verdict, severity = ("suspicious", "high") if have_list or item.in_dump(line) else ("undetermined", "info")
+        why = "it is not on the allow-list" if have_list else "there is no allow-list"
         return [finding("ssh_key.connection", verdict, severity, about,
-                        "The %s in %s carries the present connection and is not on the allow-list; it is never revoked."
-                        % (kind, where), observables, [_CREDENTIALS])]
+                        "The %s in %s carries the present connection and is never revoked, though %s."
+                        % (kind, where, why), observables, [_CREDENTIALS])]
     if status == "dump":
         return [finding("ssh_key.in_dump", "malicious", "critical", about,
                         "The %s in %s lies within a Redis dump: it was brought in through Redis." % (kind, where),

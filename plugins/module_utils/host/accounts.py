@@ -103,7 +103,7 @@ class AccountDatabase:
     def groups_of(self, account):
         """Return the names of the groups that the account is in, the primary one among them."""
         return {name for name, (gid, members) in self.groups.items()
-                   if gid == account.gid or account.name in members}
+                if gid == account.gid or account.name in members}
 
     def password_of(self, account):
         """Return the password field that counts: the shadow entry's when passwd says ``x`` and there is one."""

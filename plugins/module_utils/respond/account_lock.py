@@ -189,7 +189,8 @@ class AccountLock:
             # shadow before passwd: the password goes first.
             for path in sorted(plan.files, reverse=True):
                 before, after = plan.files[path]
-                if safe_files.read_bytes(path, limit=len(before) + 1, host_root=self._host_root) != before:
+                present = safe_files.read_bytes(path, limit=len(before) + 1, host_root=self._host_root, truncate=True)
+                if present != before:
                     raise ResponseError("%s changed while it was looked at." % text(path), "Run again.")
                 kept = quarantine.replace(path, "account_lock.lock", self._reason(path, plan), content=after)
                 actions.append(self._rewrite(path, plan, "done", quarantine.undo_call(kept)))

@@ -229,6 +229,23 @@ def test_a_file_that_changed_meanwhile_is_left_alone(root):
     assert path.read_bytes() == INTRUDER
 
 
+def test_a_writer_that_comes_back_at_once_is_told(root, monkeypatch):
+    path = write(root, KEYS, INTRUDER + OPERATOR)
+    genuine = Quarantine.replace
+
+    def replace(self, *arguments, **more):
+        item = genuine(self, *arguments, **more)
+        path.write_bytes(BEHIND)
+        return item
+
+    monkeypatch.setattr(Quarantine, "replace", replace)
+    revocation = _revocation(root, [1], _connection([1]))
+    action, = revocation.apply(revocation.decide()[0], Quarantine("test", str(root.parent / "quarantine"), str(root)),
+                               str(root))
+    assert action["status"] == "done"
+    assert [item["what"] for item in revocation.not_checked] == [KEYS]
+
+
 def test_what_was_done_before_a_failure_stays_on_record(root):
     write(root, KEYS, INTRUDER + OPERATOR)
     later = write(root, "/home/ann/.ssh/authorized_keys", INTRUDER)
