@@ -107,8 +107,12 @@ summary:
   type: dict
 """
 
+import re
+
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect import deleted_exe
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import Outcome, gap
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.incident_module import run_module
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_control import (
@@ -122,6 +126,10 @@ def work(params, context, proc_root="/proc", host_root="/", packages=PackageData
     """Return the Outcome; see the documentation above."""
     outcome = Outcome()
     chosen = params["processes"]
+    for identity in chosen or ():
+        if not re.match(r"^\d+-\d+$", identity):
+            raise ResponseError("'%s' in 'processes' names none: it takes pid-start_time, such as 4711-88231." % identity,
+                                "Take it from the findings (subject.identity) of an earlier run.")
     databases = {}
 
     def database(root):
@@ -135,7 +143,9 @@ def work(params, context, proc_root="/proc", host_root="/", packages=PackageData
 
     if params["state"] == "resumed":
         control = new_control()
-        _carry_out(control, control.find_frozen(chosen), "resumed", context, outcome)
+        frozen = control.find_frozen(chosen)
+        _carry_out(control, frozen, "resumed", context, outcome)
+        outcome.not_checked.extend(_not_resumed(chosen or (), frozen, proc_root))
         return outcome
 
     detection = deleted_exe.find(proc_root, host_root, database)
@@ -160,6 +170,17 @@ def work(params, context, proc_root="/proc", host_root="/", packages=PackageData
     if wanted:
         _carry_out(new_control(), wanted, params["state"], context, outcome)
     return outcome
+
+
+def _not_resumed(chosen, frozen, proc_root):
+    """Tell which of the chosen processes cannot be resumed; those that run already are as they should be."""
+    for identity in sorted(set(chosen) - {process.identity for process in frozen}):
+        process = process_table.read_process(int(identity.split("-")[0]), proc_root)
+        if process is None or process.identity != identity or process.dead:
+            yield gap("process %s" % identity, "it has ended and cannot be resumed")
+        elif process.stopped:
+            yield gap("process %s" % identity, "it stands still, but was not stopped in this incident",
+                      "Name the incident in which it was (variable intrusion_response_incident).")
 
 
 def _carry_out(control, processes, state, context, outcome):

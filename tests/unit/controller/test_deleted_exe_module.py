@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.toolkit import ToolkitMissing
 from ansible_collections.ecsops.intrusion_response.plugins.modules import deleted_exe
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.practice_processes import (
@@ -100,6 +104,28 @@ def test_undo_of_a_freeze_is_a_call_of_this_module(practice, call):
     wait_for(lambda: runs(pid))
     assert state(other) == "T"
     assert "processes_seen" not in resumed.extra
+
+
+def test_what_cannot_be_resumed_is_told(practice, call):
+    ended, foreign, running = (practice.start_deleted("tmp/%s/x" % name, extra=name.encode()) for name in "abc")
+    outcome = call()
+    names = {pid: identity(outcome, pid) for pid in (ended, foreign, running)}
+    practice.processes[0].kill()
+    practice.processes[0].wait()
+    os.kill(foreign, signal.SIGSTOP)
+    wait_for(lambda: state(foreign) == "T")
+    resumed = call(state="resumed", processes=list(names.values()))
+    assert actions(resumed) == []
+    assert {gap["what"]: gap["reason"] for gap in resumed.not_checked} == {
+        "process " + names[ended]: "it has ended and cannot be resumed",
+        "process " + names[foreign]: "it stands still, but was not stopped in this incident"}
+    assert state(foreign) == "T"
+
+
+@pytest.mark.parametrize("name", ["sleep", "4711", "4711-", "4711-88231; x", ""])
+def test_processes_are_named_by_pid_and_start_time(call, name):
+    with pytest.raises(ResponseError, match="pid-start_time"):
+        call(state="killed", processes=[name])
 
 
 def test_explained_processes_are_not_touched_and_need_no_toolkit(practice, call):
