@@ -107,14 +107,15 @@ class Outcome:
         self.evidence = []
         self.extra = {}
 
-    def add_evidence(self, name, path, size, sha256):
+    def add_evidence(self, name, path, size, sha256, known=False):
         """Name a file on the host which the controller shall fetch, check and seal.
 
         :param name: relative name under the host's evidence folder, ``deleted_exe/123-456/exe``.
         :param path: where it lies on the host (absolute).
         :param size: bytes. :param sha256: hex digest of the whole file.
+        :param known: an earlier call has named it already: the controller most likely has it.
         """
-        self.evidence.append({"name": name, "path": text(path), "size": size, "sha256": sha256})
+        self.evidence.append({"name": name, "path": text(path), "size": size, "sha256": sha256, "known": known})
 
     def merge(self, other):
         """Take over everything from another outcome."""

@@ -85,6 +85,9 @@ def run_module(argument_spec, work, **module_options):
 def _inline_small_evidence(evidence):
     total = 0
     for item in evidence:
+        # The controller fetches a known one only if it has lost it.
+        if item.pop("known"):
+            continue
         total += item["size"]
         if total > INLINE_EVIDENCE_BYTES:
             return

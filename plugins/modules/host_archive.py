@@ -175,7 +175,8 @@ def work(params, context, host_root="/"):
     outcome.not_checked = [gap("archive of %s" % item["path"], item["reason"]) for item in known["omitted"]]
     outcome.extra["archive"] = {key: value for key, value in known.items() if key != "omitted"}
     outcome.extra["archive"]["status"] = status
-    outcome.add_evidence("host_archive/%s" % archive.name, known["path"], known["size"], known["sha256"])
+    outcome.add_evidence("host_archive/%s" % archive.name, known["path"], known["size"], known["sha256"],
+                         known=status == "present")
     return outcome
 
 
