@@ -128,7 +128,7 @@ def work(params, context, proc_root="/proc", host_root="/", packages=PackageData
     chosen = params["processes"]
     for identity in chosen or ():
         if not re.match(r"^\d+-\d+$", identity):
-            raise ResponseError("'%s' in 'processes' names none: it takes pid-start_time, such as 4711-88231." % identity,
+            raise ResponseError("'%s' in 'processes' names none: write pid-start_time, as 4711-88231." % identity,
                                 "Take it from the findings (subject.identity) of an earlier run.")
     databases = {}
 
