@@ -9,17 +9,17 @@ what they were; so every make target may call it. Runs on any Python 3.6 or late
 """
 
 import argparse
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 
+import checkout
 import interpreters
 
 STAMP = ".requirements-installed"
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT = str(checkout.ROOT)
 
 
 # What comes with Python 3.6 is older than the tags of today's wheels. 21.3 is the last pip for it.
@@ -36,13 +36,10 @@ def ensure(directory, requirements, python, output=None):
     :raises subprocess.CalledProcessError: pip could not install them; its output was shown.
     """
     directory = os.path.abspath(directory)
-    locks = os.path.join(ROOT, ".cache", "locks")
-    os.makedirs(locks, exist_ok=True)
     executable = os.path.join(directory, "bin", "python")
     stamp = os.path.join(directory, STAMP)
     # Two makes side by side must not install into one environment at a time.
-    with open(os.path.join(locks, os.path.basename(directory)), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with checkout.alone(os.path.basename(directory)):
         installed = _read_lines(stamp) if _starts(executable) else []
         # A moved environment is broken: its scripts carry the old path.
         if not installed or installed[0] != directory:

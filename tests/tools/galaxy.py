@@ -66,6 +66,12 @@ def run_importer(archive):
 
 
 def main():
+    with checkout.alone("galaxy"):
+        judge()
+
+
+def judge():
+    """Build the archive and judge it; exits when something is wrong with it."""
     archive = build()
     with tarfile.open(str(archive)) as opened:
         names = [member.name for member in opened.getmembers() if member.isfile()]

@@ -125,6 +125,12 @@ def main():
         print("Modules are not imported on Python 3.6 and 3.7: that takes one of these, and a 3.10 to 3.12 for %s"
               % OLDEST)
 
+    with checkout.alone("sanity"):
+        run_rounds(rounds, found)
+
+
+def run_rounds(rounds, found):
+    """Run ansible-test once for each ``(interpreter, arguments)`` of ``rounds``; exits when one fails."""
     prepare_copy()
     log = COPY.parents[2] / "output.log"
     codes, ran, failed = [], 0, 0

@@ -18,6 +18,7 @@ import sys
 import time
 from xml.etree import ElementTree
 
+import checkout
 import environment
 import interpreters
 import summary
@@ -43,6 +44,10 @@ class Run:
 
     def execute(self, arguments):
         """Make the environment when needed, run pytest, keep its words in ``log`` and its counts."""
+        with checkout.alone("unit-" + self.name):
+            return self._execute(arguments)
+
+    def _execute(self, arguments):
         begin = time.monotonic()
         report = os.path.join(LOGS, self.name + ".xml")
         if os.path.exists(report):
