@@ -45,5 +45,6 @@ requirements:
   - Python 3.6 or later on the host
   - root on the host (O(ignore:become), or a login as root)
 notes:
-  - Runs through the action plugin C(incident_step), which seals the evidence and keeps the incident's journal on the controller.
+  - Runs through the action plugin C(incident_step), which seals the evidence and keeps the incident's journal on the
+    controller.
 """

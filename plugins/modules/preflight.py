@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - "Asks the host once, through its shell: is there root, and a Python that this ansible-core can use?"
   - Where no interpreter is configured it also chooses one, so that Ansible's own discovery costs no further round trip.
-  - Fails with a message that says what to do; what the host could not be checked for is on record in the incident's journal.
+  - Fails with a message that says what to do; what the host could not be checked for is on record in the incident's
+    journal.
 options: {}
 author:
   - The ecsops.intrusion_response contributors (@ecsops)

@@ -212,7 +212,7 @@ def generate_password() -> str:
     """
     alphabet = string.ascii_letters + string.digits
     while True:
-        value = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LENGTH))
+        value = "".join(secrets.choice(alphabet) for _place in range(PASSWORD_LENGTH))
         if any(c.islower() for c in value) and any(c.isupper() for c in value) and any(c.isdigit() for c in value):
             return value
 

@@ -39,7 +39,7 @@ class Redis:
             return None
         if kind == b"$":
             return self._stream.read(int(rest) + 2)[:-2].decode("utf-8", "backslashreplace")
-        return [self._reply() for _ in range(int(rest))]
+        return [self._reply() for _item in range(int(rest))]
 
 
 def contents(redis, ignore=()):
