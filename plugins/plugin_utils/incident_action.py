@@ -94,10 +94,21 @@ class IncidentAction(ActionBase):
             "changed": bool(result.get("changed")),
             "failed": bool(result.get("failed")),
             "unreachable": bool(result.get("unreachable")),
-            "msg": result.get("msg"),
+            "msg": result.get("msg") or _crash_of(result),
             "findings": result.get("findings", []),
             "actions": result.get("actions", []),
             "not_checked": result.get("not_checked", []),
             "evidence": result.get("evidence", []),
             "summary": result.get("summary", {}),
         }
+
+
+def _crash_of(result: dict[str, typing.Any]) -> str | None:
+    """Return the last line of what a module that broke off has left; its message is in no field of its own."""
+    if not result.get("failed"):
+        return None
+    for name in ("exception", "module_stderr", "module_stdout"):
+        lines = str(result.get(name) or "").strip().splitlines()
+        if lines:
+            return lines[-1][-500:]
+    return "The module failed without a message."

@@ -92,6 +92,17 @@ def test_the_result_goes_into_the_journal_without_the_inner_option(tmp_path, mon
     assert entry["findings"] == [{"rule": "r"}]
 
 
+@pytest.mark.parametrize(("answer", "told"), [
+    ({"failed": True, "exception": "Traceback ...\nNameError: no name 'x'\n"}, "NameError: no name 'x'"),
+    ({"failed": True, "module_stderr": "Killed\n"}, "Killed"),
+    ({"failed": True}, "The module failed without a message."),
+    ({"changed": False}, None),
+])
+def test_a_module_that_broke_off_is_told_by_what_it_left(tmp_path, monkeypatch, answer, told):
+    Step(tmp_path, "deleted_exe", {}, [answer]).answer(monkeypatch)
+    assert journal(tmp_path)[0]["msg"] == told
+
+
 def test_inline_evidence_is_sealed_and_its_bytes_leave_the_result(tmp_path, monkeypatch):
     result = Step(tmp_path, "deleted_exe", {}, [{"evidence": [evidence(b"ELF")]}]).answer(monkeypatch)
     assert result["evidence"] == [dict(evidence(b"ELF", inline=False), sealed="evidence/web1/deleted_exe/7/exe")]
