@@ -11,6 +11,7 @@ Follows dpkg(1), dpkg-divert(1), dpkg-statoverride(1), update-alternatives(1) an
 """
 
 import bisect
+import collections
 import os
 import re
 
@@ -99,9 +100,7 @@ class DpkgDatabase:
         :param digest_of: callable: hashlib's name of an algorithm → hex digest of the bytes asked about.
         """
         needle = digest_of("md5").encode("ascii")
-        if self._digest_texts is None:
-            self._digest_texts = {name: self.digest_text(name) for name in self.list_names() if name in self.packages()}
-        for package, content in self._digest_texts.items():
+        for package, content in self.digest_texts().items():
             if needle in content:
                 for path, digest in self.digests(package).items():
                     if digest == needle.decode("ascii"):
@@ -172,9 +171,9 @@ class DpkgDatabase:
             return "dpkg's database is damaged: it names no package, or none of their files."
         return None
 
-    def suspect(self):
-        """Return ``[(package or None, sentence)]``: see :mod:`package_dpkg_signs`."""
-        return package_dpkg_signs.find(self)
+    def suspect(self, package=None):
+        """Return ``[(package or None, sentence)]``: see :func:`package_dpkg_signs.find`."""
+        return package_dpkg_signs.find(self, package)
 
     # -- the files ---------------------------------------------------------------------------------------------------
 
@@ -221,6 +220,8 @@ class DpkgDatabase:
 
     def digest_text(self, package):
         """Return the file ``md5sums`` of ``package``: bytes, empty when it has none."""
+        if self._digest_texts is not None and package in self._digest_texts:
+            return self._digest_texts[package]
         directory = self.open_info()
         if directory is None:
             return b""
@@ -228,6 +229,22 @@ class DpkgDatabase:
             return self._read_at(directory, package + ".md5sums")
         finally:
             os.close(directory)
+
+    def digest_texts(self):
+        """Return ``{package: its md5sums (bytes)}`` of all packages that have a list and a paragraph, in the order of
+        their names. Reads each once."""
+        if self._digest_texts is None:
+            found = collections.OrderedDict()
+            directory = self.open_info()
+            if directory is not None:
+                try:
+                    for package in self.list_names():
+                        if package in self.packages():
+                            found[package] = self._read_at(directory, package + ".md5sums")
+                finally:
+                    os.close(directory)
+            self._digest_texts = found
+        return self._digest_texts
 
     def digests(self, package):
         """Return ``{path without its leading slash (bytes): md5 hex}`` of ``package``; empty when it has none."""

@@ -24,8 +24,9 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.saf
 # dpkg renames the control files of a package into place within moments of each other.
 _SLACK_SECONDS = 3600
 
-_PROGRAM = re.compile(rb"^/((?:usr/)?s?bin/[^/\n]+)$", re.MULTILINE)
-_PROGRAM_DIGEST = re.compile(rb"^([0-9a-f]{32}) [ *](?:\./|/)?(?:usr/)?s?bin/([^/\n]+)$", re.MULTILINE)
+# Of a line of a list, and of a line of md5sums.
+_PROGRAM = re.compile(rb"/(?:usr/)?s?bin/[^/]+\Z")
+_PROGRAM_DIGEST = re.compile(rb"([0-9a-f]{32}) [ *](?:\./|/)?(?:usr/)?s?bin/([^/]+)\Z")
 
 # Debian's and Ubuntu's own packages all carry digests since debhelper does it for them; other vendors' may not.
 _DISTRIBUTION = re.compile(rb"^Maintainer:.*@(?:[a-z0-9.-]+\.)?(?:debian\.org|ubuntu\.com|canonical\.com)\b",
@@ -37,33 +38,47 @@ _DISTRIBUTION = re.compile(rb"^Maintainer:.*@(?:[a-z0-9.-]+\.)?(?:debian\.org|ub
 _PACKAGES_SHARING_A_PROGRAM = 3
 
 
-def find(database):
+def find(database, package=None):
     """Return ``[(package or None for the whole database, sentence)]``.
 
     :param database: a :class:`package_dpkg.DpkgDatabase`.
+    :param package: look only for what concerns this one, as its list is named; the whole database's signs are told in
+        any case. Of the others only what they share with it is read.
     """
     directory = database.open_info()
     if directory is None:
         return [(None, "dpkg's status names packages, but /var/lib/dpkg/info is missing.")]
+    if package is None:
+        database.digest_texts()  # each is asked for more than once
     try:
         owner = os.fstat(directory).st_uid
-        files = _control_files(directory)
+        files = _control_files(directory, package)
     finally:
         os.close(directory)
     reasons = _foreign_files(files, owner)
-    reasons.extend(_lists_against_status(database))
+    reasons.extend(_lists_against_status(database, package))
     reasons.extend(late_digests(files))
-    reasons.extend(_missing_digests(database))
-    reasons.extend(_equal_digests(database))
+    reasons.extend(_missing_digests(database, package))
+    reasons.extend(_one_digest_for_all(database, package))
+    reasons.extend(_shared_programs(database, package))
     return reasons
 
 
-def _control_files(directory):
+def _asked(names, package):
+    """Return those of ``names`` that are to be looked at, in order."""
+    if package is None:
+        return sorted(names)
+    return [package] if package in names else []
+
+
+def _control_files(directory, only):
     """Return ``{package: {suffix: stat}}`` of the directory ``info``."""
     files = collections.defaultdict(dict)
     for name in os.listdir(directory):
         package, dot, suffix = name.rpartition(".")
-        found = lstat_at(directory, path_bytes(name)) if dot else None
+        if not dot or only not in (None, package):
+            continue
+        found = lstat_at(directory, path_bytes(name))
         if found is not None:  # else a dpkg is at work
             files[package][suffix] = found
     return files
@@ -84,12 +99,12 @@ def _foreign_files(files, owner):
     return reasons
 
 
-def _lists_against_status(database):
+def _lists_against_status(database, only):
     known = database.packages()
     listed = set(database.list_names())
     reasons = [(package, "%s has a list of files, but status does not know it: no dpkg left that behind."
-                % text(package)) for package in sorted(listed) if package not in known]
-    for package in sorted(known):
+                % text(package)) for package in _asked(listed, only) if package not in known]
+    for package in _asked(known, only):
         # Under its plain name and with the architecture: the latter has exactly one colon.
         if ":" in package and database.is_installed(package) and not listed & {package, package.split(":")[0]}:
             reasons.append((package, "%s is installed, but its list of files is missing." % text(package)))
@@ -114,13 +129,11 @@ def late_digests(files):
     return reasons
 
 
-def _missing_digests(database):
+def _missing_digests(database, only):
     reasons = []
-    for package in database.list_names():
-        if not database.is_installed(package):
-            continue
-        programs = _PROGRAM.findall(database.list_text(package))
-        if not programs:
+    for package in _asked(database.list_names(), only):
+        programs = [found.group() for found in _programs(_PROGRAM, database.list_text(package))]
+        if not programs or not database.is_installed(package):
             continue
         digests = database.digest_text(package)
         if not digests:
@@ -128,9 +141,8 @@ def _missing_digests(database):
                 reasons.append((package, "The digests of %s are missing, although its distributor always supplies "
                                          "them." % text(package)))
             continue
-        for program in programs:
-            path = b"/" + program
-            if b" " + program + b"\n" in digests or b"/" + program + b"\n" in digests:
+        for path in programs:
+            if b" " + path[1:] + b"\n" in digests or path + b"\n" in digests:
                 continue
             if path in database.conffiles(package) or not _is_regular(database, package, path):
                 continue
@@ -146,18 +158,33 @@ def _is_regular(database, package, path):
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
-def _equal_digests(database):
+def _one_digest_for_all(database, only):
     reasons = []
-    sharing = collections.defaultdict(dict)
-    for package in database.list_names():
+    for package in _asked(database.list_names(), only):
         if package not in database.packages():
             continue
         content = database.digest_text(package)
         lines = content.count(b"\n")
         if lines >= 3 and content.count(content[:32]) == lines:
             reasons.append((package, "All %d digests of %s are one and the same." % (lines, text(package))))
-        for digest, name in _PROGRAM_DIGEST.findall(content):
-            sharing[digest].setdefault(name, package.split(":")[0])
+    return reasons
+
+
+def _shared_programs(database, only):
+    """Reasons are told of packages by their plain name, without the architecture."""
+    wanted = None
+    if only is not None:
+        own = [name for name in database.list_names() if name.split(":")[0] == only and name in database.packages()]
+        wanted = {found.group(1) for name in own for found in _programs(_PROGRAM_DIGEST, database.digest_text(name))}
+        if not wanted:
+            return []
+    sharing = collections.defaultdict(dict)
+    for package, content in database.digest_texts().items():
+        for found in _programs(_PROGRAM_DIGEST, content):
+            digest, name = found.groups()
+            if wanted is None or digest in wanted:
+                sharing[digest].setdefault(name, package.split(":")[0])
+    reasons = []
     for _digest, names in sorted(sharing.items()):
         packages = sorted(set(names.values()))
         if len(packages) >= _PACKAGES_SHARING_A_PROGRAM and len(names) >= _PACKAGES_SHARING_A_PROGRAM:
@@ -165,3 +192,18 @@ def _equal_digests(database):
                 ", ".join(text(name) for name in sorted(names)), ", ".join(text(package) for package in packages))
             reasons.extend((package, told) for package in packages)
     return reasons
+
+
+def _programs(expression, content):
+    """Yield the match of each line that is a program's.
+
+    A plain search finds the few lines in question much sooner than the expression itself would.
+    """
+    at = content.find(b"bin/")
+    while at != -1:
+        end = content.find(b"\n", at)
+        end = len(content) if end == -1 else end
+        found = expression.match(content, content.rfind(b"\n", 0, at) + 1, end)
+        if found:
+            yield found
+        at = content.find(b"bin/", end)

@@ -177,13 +177,14 @@ class PackageDatabase:
     def suspect(self, package=None):
         """Return why the database itself looks tampered with: a list of sentences, empty for a healthy host.
 
-        :param package: only what concerns this package.
+        :param package: only what concerns this package (as :meth:`owner_of` names it) or the whole database; quicker.
         """
         if self._backend is None:
             return []
-        if "all" not in self._reasons:
-            self._reasons["all"] = self._backend.suspect()
-        return [reason for about, reason in self._reasons["all"] if package in (None, about) or about is None]
+        asked = None if None in self._reasons else package
+        if asked not in self._reasons:
+            self._reasons[asked] = self._backend.suspect(asked)
+        return [reason for about, reason in self._reasons[asked] if package in (None, about) or about is None]
 
     def _nobody(self):
         """Return the verdict of a file that no package is found to own; half a database must not accuse it."""

@@ -8,7 +8,8 @@ import types
 
 import pytest
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import package_dpkg_signs
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import package_dpkg_signs, rooted_paths
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.package_dpkg import DpkgDatabase
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.dpkg_root import DpkgRoot, md5
 
@@ -104,6 +105,59 @@ def test_a_tampered_database_shows_why(host, change, package, reason):
     if change is not _list_removed:
         assert any(told.startswith(reason) for told in database.suspect(package))
     assert database.suspect("iproute2") == []
+
+
+def _one_bot_in_a_multi_arch_package_too(host):
+    """Its lists are named otherwise."""
+    _one_bot_in_three_packages(host)
+    for architecture in ("amd64", "i386"):
+        host.package("multi", files_of("multi", multi=b"bot"), architecture=architecture, same=True)
+
+
+CHANGES = [_orphan_list, _list_removed, _digests_removed, _line_removed, _link_replaced, _all_alike,
+           _one_bot_in_three_packages, _one_bot_in_a_multi_arch_package_too, _writable, _link_to_elsewhere]
+
+
+def told_of(root):
+    """Return ``(all signs as (package or None, sentence), every name by which anybody may ask)``."""
+    database = DpkgDatabase(root, rooted_paths.merged_directories(root))
+    names = set(database.list_names()) | set(database.packages()) | {"", "no-such-package"}
+    return database.suspect(), sorted(names | {name.split(":")[0] for name in names})
+
+
+@pytest.mark.parametrize("change", [None] + CHANGES)
+def test_one_package_is_told_the_same_as_by_a_look_at_all(host, change):
+    if change is not None:
+        change(host)
+    signs, names = told_of(host.root)
+    assert bool(signs) is (change is not None)
+    whole = PackageDatabase(host.root)
+    assert whole.suspect() == [sentence for _package, sentence in signs]
+    for name in names:
+        expected = [sentence for package, sentence in signs if package in (None, name)]
+        assert PackageDatabase(host.root).suspect(name) == expected
+        assert whole.suspect(name) == expected
+
+
+def test_one_package_is_told_the_same_where_info_is_missing(host):
+    shutil.rmtree(host.path("/var/lib/dpkg/info"))
+    assert PackageDatabase(host.root).suspect("procps") == PackageDatabase(host.root).suspect()
+
+
+@pytest.mark.skipif(not DpkgDatabase.present("/"), reason="no dpkg database on this machine")
+def test_one_package_is_told_the_same_on_this_machine():
+    signs, names = told_of("/")
+    one = PackageDatabase("/")
+    for name in names:
+        assert one.suspect(name) == [sentence for package, sentence in signs if package in (None, name)]
+
+
+def test_of_other_packages_only_the_digests_of_programs_are_read(host, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(package_dpkg_signs, "lstat_at", lambda _directory, name: looked_at.append(name))
+    monkeypatch.setattr(DpkgDatabase, "digest_texts", lambda _self: pytest.fail("libc6 has no program"))
+    assert PackageDatabase(host.root).suspect("libc6:amd64") == []
+    assert sorted(looked_at) == [b"libc6:amd64.list", b"libc6:amd64.md5sums"]
 
 
 HOUR = 3600

@@ -12,7 +12,8 @@ import stat
 
 import pytest
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rpm_header
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rooted_paths, rpm_header
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.package_rpm import RpmDatabase
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
 from ansible_collections.ecsops.intrusion_response.tests.unit.target import rpm_root
 
@@ -185,6 +186,20 @@ def test_an_edited_digest_shows(built, tmp_path):
     assert database.suspect() == [reason]
     assert database.suspect(NAME) == [reason]
     assert database.suspect("old-3.3-2.el9.noarch") == []
+
+
+def test_one_package_is_told_the_same_as_by_a_look_at_all(built, tmp_path):
+    """An edited digest, a damaged entry, and one that is as packaged."""
+    entries = rpm_root.headers(built[0])
+    good, bad = (hashlib.sha256(content).hexdigest().encode() for content in (b"ps", b"trojan"))
+    edited = [(number, blob.replace(good, bad)) for number, blob in entries]
+    rpm_root.store_ndb(str(tmp_path), edited + [(1000, entries[0][1][:200])])
+    database = RpmDatabase(str(tmp_path), rooted_paths.merged_directories(str(tmp_path)))
+    signs = database.suspect()
+    assert {package for package, _sentence in signs} == {None, NAME}
+    for name in (NAME, "old-3.3-2.el9.noarch", "no-such-package"):
+        expected = [sentence for package, sentence in signs if package in (None, name)]
+        assert PackageDatabase(str(tmp_path)).suspect(name) == expected
 
 
 def test_one_bot_in_three_packages_shows(tmp_path, built):
