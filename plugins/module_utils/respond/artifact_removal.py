@@ -38,20 +38,16 @@ class Removal:
         self.refused = refused
 
 
-class LineRemoval:
+class LineRemoval(Removal):
     """Lines to take out of one file. ``before``, ``after``: bytes of the whole file; ``count``: how many go;
-    ``whole``: the file itself goes; else as :class:`Removal`."""
+    ``whole``: the file itself goes; else as :class:`Removal`, of the kind ``lines``."""
 
     def __init__(self, path, before, after, count, whole, rule, reason, family, refused=None):
-        self.path = path
+        super().__init__(path, "lines", rule, reason, family, refused)
         self.before = before
         self.after = after
         self.count = count
         self.whole = whole
-        self.rule = rule
-        self.reason = reason
-        self.family = family
-        self.refused = refused
 
 
 class Plan:
@@ -211,7 +207,7 @@ class ArtifactRemoval:
     def _action(self, step, status, undo=None):
         name = text(path_bytes(step.path))
         is_line = isinstance(step, LineRemoval)
-        about = subject("file", name, artifact="lines" if is_line else step.kind, family=step.family)
+        about = subject("file", name, artifact=step.kind, family=step.family)
         rule = RULE_EDIT if is_line else RULE_MOVE
         if status == "refused":
             return action(rule, about, "%s stays: %s." % (name, step.refused.rstrip(".")), "refused")
