@@ -100,7 +100,7 @@ items:
       description: Of a file.
       type: str
     put_sha256:
-      description: Of what was put in its place.
+      description: Of what was put in its place, by the collection or by a server that it told to save.
       type: str
     files:
       description: Number of entries.

@@ -22,6 +22,8 @@ description:
     place, sets the password in the files and then in the running server, binds it, and disconnects all other clients.
     It proves by new connections, by the listening sockets, by reading the files as the server will at its next start
     and by comparing all keys, that this holds. When it does not, everything is taken back and the task fails.
+  - An older dump at the place where it then saves goes to the quarantine before. Undo puts it back, unless the server
+    has saved again meanwhile.
   - A good password that is there already stays, since applications know it. A server that is in order is left alone.
   - Sentinels, nodes of a cluster and servers in containers are reported and not changed.
 options:
@@ -202,7 +204,11 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect i
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import Outcome, text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.safe_files import path_bytes
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.incident_module import run_module
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import redis_evidence, redis_plan
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import (
+    redis_evidence,
+    redis_plan,
+    redis_steps,
+)
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine import (
     DEFAULT_ROOT,
     Quarantine,
@@ -242,7 +248,7 @@ def work(params, context, proc_root="/proc", host_root="/"):
     password = path_bytes(params["password"]) if params["password"] else None
     if password is None and context.check_mode:
         password = PLANNED_PASSWORD
-    wishes = redis_plan.Wishes(
+    wishes = redis_steps.Wishes(
         password if secured else None, params["bind"] or None, params["data_dir"], params["dbfilename"],
         params["allowed_masters"], params["allowed_replicas"], params["trust_configured_masters"],
         params["keep_clients"], params["rotate_password"])

@@ -33,6 +33,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.saf
     settle,
 )
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import quarantine_tree
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_expected import put_in_place
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_store import write_all
 
 
@@ -59,6 +60,8 @@ class Restore:
         self._name = path_bytes(os.path.basename(self._begin["path"]))
         self._path = self._begin["path"]
         self._records = self._begin["entries"]
+        self._expected = self._begin.get("expected", False)
+        self._put_sha256, self._put_size = put_in_place(entry)
         self._rolling_back = False
 
     def roll_back(self):
@@ -78,6 +81,8 @@ class Restore:
                 if record["type"] == "file" and "link_to" not in record:
                     os.close(self._store.open_verified(record["sha256"]))
                     size += record["size"]
+            if self._expected and self._is_ours() and self.needed():
+                self._store.require_space(self._put_size)
             found = os.fstatvfs(self._parent)
         except OSError as error:
             raise explain(error, self._path) from error
@@ -87,6 +92,17 @@ class Restore:
         if size and found.f_bavail * found.f_frsize < size:
             raise ResponseError("There is no room to put %s back (%d KiB)." % (text(self._path), size // 1024 + 1),
                                 "Free some space, then run again.")
+
+    def needed(self):
+        """Tell whether there is anything to do: a write that was expected may not have come."""
+        if not self._expected or self._interrupted:
+            return True
+        try:
+            if self._records:
+                return not self._is_original()
+            return lstat_at(self._parent, self._name) is not None
+        except OSError as error:
+            raise explain(error, self._path) from error
 
     def parent_state(self):
         """Return what the journal must know of the parent directory before the act, for a repeated undo."""
@@ -108,6 +124,7 @@ class Restore:
             if self._begin["operation"] == "remove":
                 self._put_back_tree()
             else:
+                self._keep_expected()
                 self._put_back_replaced()
             os.fsync(self._parent)
             self._put_back_parent(parent_state)
@@ -135,11 +152,21 @@ class Restore:
     def _check_replaced(self):
         if lstat_at(self._parent, self._name) is None or self._is_ours():
             return
-        if self._interrupted and (not self._records or self._same(self._parent, self._name, self._records[0])):
+        if self._interrupted and not self._records:
             # Its act never came to the exchange: a file that has no original stays whoever's it is.
             return
-        raise ResponseError("%s was changed after it had been replaced: it is not overwritten." % text(self._path),
-                            "Move the present file away if the original shall come back.")
+        if (self._interrupted or self._expected) and self._records \
+                and self._same(self._parent, self._name, self._records[0]):
+            return
+        raise self._changed_since()
+
+    def _changed_since(self):
+        if self._expected:
+            return ResponseError("%s was written again after this run: it is not overwritten, since what is newer in "
+                                 "it would be lost." % text(self._path),
+                                 "Move the present file away if the one of before shall come back.")
+        return ResponseError("%s was changed after it had been replaced: it is not overwritten." % text(self._path),
+                             "Move the present file away if the original shall come back.")
 
     def _appeared(self, path):
         return ResponseError("%s exists again: it is not overwritten." % text(path),
@@ -147,9 +174,13 @@ class Restore:
 
     def _is_ours(self):
         found = lstat_at(self._parent, self._name)
-        if found is None or kind_of(found.st_mode) != "file" or found.st_size != self._begin["put_size"]:
+        if found is None or kind_of(found.st_mode) != "file" or found.st_size != self._put_size:
             return False
-        return self._digest(self._parent, self._name) == self._begin["put_sha256"]
+        return self._digest(self._parent, self._name) == self._put_sha256
+
+    def _is_original(self):
+        return (self._same(self._parent, self._name, self._records[0])
+                and same_metadata(read_metadata(self._parent, self._name), self._records[0]))
 
     def _same(self, directory, leaf, record):
         found = lstat_at(directory, leaf)
@@ -223,6 +254,17 @@ class Restore:
         if not self._rolling_back or self._same(directory, leaf, record):
             apply_blocking_flags(directory, leaf, record)
 
+    def _keep_expected(self):
+        """What another program wrote may exist nowhere else: it is kept before it is taken away."""
+        if not self._expected or not self._is_ours() or not self.needed():
+            return
+        descriptor = open_regular_at(self._parent, self._name, self._path)
+        try:
+            if self._store.add(descriptor, self._path)[0] != self._put_sha256:
+                raise self._changed_since()
+        finally:
+            os.close(descriptor)
+
     def _put_back_replaced(self):
         ours = self._is_ours()
         if not self._records:
@@ -235,8 +277,7 @@ class Restore:
             if quarantine_tree.unchanged(self._parent, self._name, record):
                 apply_blocking_flags(self._parent, self._name, record)
             return
-        if not (self._same(self._parent, self._name, record)
-                and same_metadata(read_metadata(self._parent, self._name), record)):
+        if not self._is_original():
             temporary = temporary_name(self._item)
             self._make(self._parent, temporary, record)
             clear_blocking_flags(self._parent, self._name)

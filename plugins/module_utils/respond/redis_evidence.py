@@ -7,7 +7,6 @@
 A restart zeroes the command statistics and a disconnect loses the client list, so both are kept first.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -99,28 +98,6 @@ def _redact(value, words):
     for word in words:
         value = _MASK if value == word else value.replace(word, _MASK) if len(word) >= _LONG_SECRET else value
     return value
-
-
-def keep_dump(source, seen, quarantine):
-    """Keep a dump that the server is about to overwrite: it may be the last one from before the intrusion.
-
-    The server replaces its dump by rename(2), so a second link keeps the bytes and costs nothing.
-
-    :param source: path of the dump on the host. :returns: path of the link: with the evidence, or beside the dump
-        where that lies on another file system.
-    """
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    directory = os.path.join(quarantine.evidence_directory(), "redis-%s" % seen.port)
-    private_directory(directory)
-    kept = os.path.join(directory, "dump-%s.rdb" % stamp)
-    try:
-        os.link(source, kept, follow_symlinks=False)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        kept = "%s.kept-%s" % (source, stamp)
-        os.link(source, kept, follow_symlinks=False)
-    return kept
 
 
 def own_commands(root, run_id):

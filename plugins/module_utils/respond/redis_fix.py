@@ -38,7 +38,7 @@ class ProofFailed(ResponseError):
 class Fix:
     """Apply one plan to one server.
 
-    :param seen: the inspection. :param plan: its ``redis_plan.Plan``. :param quarantine: a ``Quarantine``, or ``None``
+    :param seen: the inspection. :param plan: its ``redis_steps.Plan``. :param quarantine: a ``Quarantine``, or ``None``
         in check mode. :param wishes: the operator's.
 
     After :meth:`apply`: ``actions``, ``evidence`` (tuples for ``Outcome.add_evidence``), ``warnings``, ``keys``
@@ -58,6 +58,7 @@ class Fix:
         self.keys = None
         self.failure = None
         self._undo = []
+        self._dump_item = None
         self._sent = collections.Counter()
 
     def planned(self):
@@ -100,17 +101,33 @@ class Fix:
             if step.kind == "save":
                 self._do_save(session)
                 done.append((step, None))
+        self._settle_dump(done)
 
     def _do_commands(self, session, step):
         self._undo.append(lambda: self._send(session, step.inverse))
         self._send(session, step.commands)
 
     def _do_dump_place(self, session, step):
-        there = os.path.join(self.seen.root_path, step.data.lstrip("/"))
-        if os.path.exists(there) and stat.S_ISREG(os.lstat(there).st_mode):
-            kept = redis_evidence.keep_dump(there, self.seen, self.quarantine)
-            step.message += " The dump that lay there is kept as %s." % text(kept)
+        place = resolve(step.data, self.host_root)
+        found = safe_files.lstat(place, self.host_root)
+        # Over a directory it cannot save, as the save will tell.
+        if found is None or not stat.S_ISDIR(found.st_mode):
+            item = self._dump_item = self.quarantine.expect(place, step.rule, step.message)
+            self._undo.append(lambda: self.quarantine.restore(item))
         self._do_commands(session, step)
+
+    def _settle_dump(self, done):
+        """Note what the server saved: undo takes back that one only, never a later one."""
+        if self._dump_item is None:
+            return
+        try:
+            if self.quarantine.settle(self._dump_item):
+                # By our save, or by its own schedule where we do none.
+                step = [step for step, unused in done if step.kind in ("dump_place", "save")][-1]
+                done.append((step, self._dump_item))
+        except (ResponseError, OSError) as error:
+            self.warnings.append("%s: the quarantine could not note which dump was written (%s). Its item %s can be "
+                                 "restored all the same." % (self.seen.name, text(error), self._dump_item))
 
     def _do_files(self, session, step):
         path, content = step.data

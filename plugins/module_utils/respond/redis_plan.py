@@ -7,7 +7,8 @@
 The order of the steps, and why:
 
 1. An unknown master is cut off first: it can replace all data and deliver modules at any moment.
-2. The dump's place comes next, at run time: any save from now on would write over what lies at the bad place.
+2. The dump's place comes next, at run time: any save from now on would write over what lies at the bad place. What
+   lies at the good one goes to the quarantine before, since the server may save there by itself at once.
 3. The files on disk, all changes at once through the quarantine, *before* the password is set at run time. A crash
    in between leaves a server that is open as before, a file that can be taken back, and the next run goes on; the other
    way round it would leave a server whose password nobody finds in its configuration.
@@ -21,85 +22,15 @@ import os
 import re
 import stat
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import redis_config
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.safe_files import path_bytes
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.safe_files import host_path, path_bytes
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login import (
     redis,
     redis_criteria,
     redis_findings,
 )
-
-RULE = "redis_auth."
-
-
-class Wishes:
-    """What the operator wants.
-
-    ``password`` (bytes or ``None``), ``bind`` (list of str, or ``None`` to leave it), ``data_dir`` (str or ``None``),
-    ``dbfilename`` (str), ``masters`` and ``replicas`` (sets of addresses that are allowed), ``configured_masters``
-    (masters that stand in the configuration are allowed too), ``keep_clients`` (set of addresses), ``rotate`` (replace
-    a good password, too). :raises ResponseError: the password is weak.
-    """
-
-    def __init__(self, password=None, bind=("127.0.0.1", "-::1"), data_dir=None, dbfilename="dump.rdb", masters=(),
-                 replicas=(), configured_masters=True, keep_clients=(), rotate=False):
-        self.password = password
-        self.bind = list(bind) if bind is not None else None
-        self.data_dir = data_dir
-        self.dbfilename = dbfilename
-        self.masters = set(masters)
-        self.replicas = set(replicas)
-        self.configured_masters = configured_masters
-        self.keep_clients = {address.strip("[]") for address in keep_clients}
-        self.rotate = rotate
-        weakness = redis_criteria.password_weakness(password) if password is not None else None
-        if weakness:
-            raise ResponseError("The password given for Redis is weak: %s." % weakness,
-                                "Give a longer one, or none: then one is generated.")
-
-
-class Step:
-    """One step: ``kind`` (``commands``, ``dump_place``, ``files``, ``disconnect``, ``save``, ``refused``), ``rule``,
-    ``message``, ``commands`` to send and ``inverse`` that takes them back (lists of tuples), ``data``."""
-
-    def __init__(self, kind, rule, message, commands=(), inverse=(), data=None):
-        self.kind = kind
-        self.rule = RULE + rule
-        self.message = message
-        self.commands = list(commands)
-        self.inverse = list(inverse)
-        self.data = data
-
-
-class Plan:
-    """The ``steps`` in order, and what must hold after them.
-
-    ``password`` that must let us in afterwards (bytes or ``None`` where none is demanded); ``expected``: settings
-    ``{name: str}`` which the files must give at the next start; ``addresses``: which the server may listen on
-    afterwards, or ``None`` when that is not changed at run time; ``password_source``: ``present``, ``configuration``,
-    ``given``;
-    ``password_changes``: at run time; ``lasting``: it outlives a restart.
-    """
-
-    def __init__(self):
-        self.steps = []
-        self.password = None
-        self.password_source = None
-        self.password_changes = False
-        self.expected = {}
-        self.addresses = None
-        self.lasting = False
-
-    def refuse(self, rule, message):
-        """Note something that is deliberately not done."""
-        self.steps.append(Step("refused", rule, message))
-
-    @property
-    def acts(self):
-        """Tell whether anything is to be done."""
-        return any(step.kind != "refused" for step in self.steps)
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_steps import Plan, Step
 
 
 def decide(seen, wishes):
@@ -214,9 +145,10 @@ class _Server:
             if old != new:
                 commands.append(("CONFIG", "SET", setting, new))
                 inverse.insert(0, ("CONFIG", "SET", setting, old))
-        plan.steps.append(Step("dump_place", "dump_place", "Write the dump as %s/%s, no longer as %s/%s." % (
-            text(target.rstrip("/")), text(wanted), text(directory.rstrip("/")), text(name)),
-            commands, inverse, os.path.join(target, wanted)))
+        place = os.path.join(target, wanted)
+        kept = " What lies there is kept." if os.path.lexists(host_path(place, self.seen.config_root)) else ""
+        plan.steps.append(Step("dump_place", "dump_place", "Write the dump as %s, no longer as %s/%s.%s" % (
+            text(place), text(directory.rstrip("/")), text(name), kept), commands, inverse, place))
         return bool(self.config.get("save")) and self.config.get("appendonly") != "yes"
 
     def _dump_files(self, plan):
@@ -248,10 +180,12 @@ class _Server:
     def _writable(self, path):
         try:
             found = os.stat(os.path.join(self.seen.root_path, path.lstrip("/")))
+            ours = os.stat(host_path(path, self.seen.config_root))
         except OSError:
             return False
         process = self.seen.process
-        if not stat.S_ISDIR(found.st_mode) or process is None:
+        # A unit may see another directory there than the host: what it overwrites there could not be kept.
+        if not stat.S_ISDIR(found.st_mode) or process is None or not os.path.samestat(found, ours):
             return False
         needed = 0o300 if found.st_uid == process.uid else 0o030 if found.st_gid in process.groups else 0o003
         return process.uid == 0 or found.st_mode & needed == needed

@@ -19,7 +19,11 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login.re
     Endpoint,
     Unreachable,
 )
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import redis_evidence, redis_plan
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import (
+    redis_evidence,
+    redis_plan,
+    redis_steps,
+)
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine import Quarantine
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_fix import Fix
 
@@ -145,7 +149,7 @@ class Server:
         """Return what the operator wants, with this test's places."""
         given.setdefault("password", PASSWORD)
         given.setdefault("data_dir", self.data)
-        return redis_plan.Wishes(**given)
+        return redis_steps.Wishes(**given)
 
     def findings(self, passwords=(), **given):
         """Return ``{rule: finding}`` without the prefix."""

@@ -12,7 +12,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login.re
     Snapshot,
     compare,
 )
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_plan import Wishes
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_steps import Wishes
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.redis_views import GOOD, listeners, view
 
 

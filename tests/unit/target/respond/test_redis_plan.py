@@ -9,7 +9,8 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.red
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login.redis_criteria import password_weakness
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import redis_evidence
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_fix import Fix, _private
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_plan import Wishes, decide
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_plan import decide
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.redis_steps import Wishes
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.redis_views import GOOD, NEW, view
 
 KEPT = "requirepass An-Old-But-G00d-One\nbind 127.0.0.1\n"

@@ -11,9 +11,17 @@ import subprocess
 
 import pytest
 
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login import redis, redis_keys
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login.resp import ErrorReply, Unreachable
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import redis_fix, redis_plan
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import (
+    quarantine_store,
+    redis_fix,
+    redis_plan,
+)
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine import Quarantine
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.quarantine_undo import QuarantineUndo
+from ansible_collections.ecsops.intrusion_response.tests.unit.target.manifest import manifest
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.redis_server import (
     PASSWORD,
     Server,
@@ -363,21 +371,131 @@ def test_a_configured_master_stays_unless_told_otherwise(server, another):
     assert b"role:master" in server.call("INFO", "replication", password=PASSWORD)
 
 
-def test_an_old_dump_at_the_right_place_is_kept(server):
+def undo_of_the_dump(server, fix):
+    """Return the item by which the action "save" is taken back, and the undo of all that was done to files."""
+    item, = [action["undo"]["args"]["item"] for action in fix.actions
+             if action["undo"] and action["rule"] == "redis_auth.save"]
+    return item, QuarantineUndo(server.quarantine(), incident="test")
+
+
+def old_dump(server):
+    """Start a server whose dump has become another one at a bad place; return the manifest of the directory."""
     server.start(OPEN + abusable(server))
     fill(server)
     server.call("SAVE")
-    original = bytes_of(os.path.join(server.data, "dump.rdb"))
+    place = os.path.join(server.data, "dump.rdb")
+    original = bytes_of(place)
     server.call("FLUSHALL")
     abuse(server)
     # The flush saved an empty one already where the server was still told to.
-    with open(os.path.join(server.data, "dump.rdb"), "wb") as stream:
+    with open(place, "wb") as stream:
         stream.write(original)
+    os.chown(place, 12, 34)
+    os.chmod(place, 0o660)
+    os.setxattr(place, "user.note", b"from before")
+    os.utime(place, ns=(1, 1400000000000000001))
+    os.utime(server.data, ns=(1, 1500000000000000001))
+    return manifest(server.data)
+
+
+def test_an_old_dump_at_the_right_place_comes_back_byte_for_byte(server):
+    before = old_dump(server)
+    config = bytes_of(server.config)
+    seen = server.inspect()
+    plan = redis_plan.decide(seen, server.wishes())
+    assert "What lies there is kept." in plan.steps[0].message
+    assert manifest(server.data) == before
     fix = server.secure()
     assert fix.failure is None
-    kept = fix.actions[0]["message"].split("kept as ")[1].rstrip(".")
-    assert bytes_of(kept) == original
-    assert bytes_of(os.path.join(server.data, "dump.rdb")) != original
+    assert [step.rule for step in plan.steps] == [action["rule"] for action in fix.actions]
+    saved = bytes_of(os.path.join(server.data, "dump.rdb"))
+    assert b"crackit" in saved
+    item, undo = undo_of_the_dump(server, fix)
+    assert [action["status"] for action in undo.apply("restored", undo.decide("restored"))] == ["done", "done"]
+    assert manifest(server.data) == before
+    assert bytes_of(server.config) == config
+    # What the server saved is in its memory and, should it die, in the quarantine.
+    told, = [entry for entry in server.quarantine().items() if entry["item"] == item]
+    assert bytes_of(os.path.join(server.path("quarantine/test/objects"), told["put_sha256"])) == saved
+    assert undo.decide("restored") == []
+
+
+def test_a_dump_that_was_saved_again_is_not_taken_back(server):
+    old_dump(server)
+    fix = server.secure()
+    assert server.call("SET", "newer", "data", password=PASSWORD) == "OK"
+    assert server.call("SAVE", password=PASSWORD) == "OK"
+    newer = manifest(server.data)
+    item, undo = undo_of_the_dump(server, fix)
+    actions = undo.apply("restored", undo.decide("restored"))
+    assert {action["subject"]["item"] == item: action["status"] for action in actions} == {True: "refused",
+                                                                                        False: "done"}
+    assert "would be lost" in [action["message"] for action in actions if action["status"] == "refused"][0]
+    assert manifest(server.data) == newer
+
+
+def test_a_dump_where_none_was_is_taken_away_again(server):
+    server.start(OPEN + abusable(server))
+    abuse(server)
+    os.utime(server.data, ns=(1, 1500000000000000001))
+    before = manifest(server.data)
+    assert os.listdir(server.data) == []
+    item, undo = undo_of_the_dump(server, server.secure())
+    assert os.listdir(server.data) == ["dump.rdb"]
+    assert server.quarantine().restore(item)
+    assert manifest(server.data) == before
+    assert [action["status"] for action in undo.apply("restored", undo.decide("restored"))] == ["done"]
+
+
+def test_a_dump_that_could_not_be_kept_is_not_overwritten(server, monkeypatch):
+    before = old_dump(server)
+    settings = server.call("CONFIG", "GET", "*")
+    monkeypatch.setattr(quarantine_store, "SPARE_BYTES", 1 << 60)
+    fix = server.secure()
+    assert "KiB free and needs" in fix.failure and "All changes to it were taken back." in fix.failure
+    assert (done(fix), server.call("CONFIG", "GET", "*")) == ([], settings)
+    assert manifest(server.data) == before
+
+
+def test_a_full_disk_after_the_save_leaves_the_server_closed_and_the_dump_restorable(server, monkeypatch):
+    before = old_dump(server)
+
+    def full(self, item):
+        raise ResponseError("No space left for the journal.")
+
+    monkeypatch.setattr(Quarantine, "settle", full)
+    fix = server.secure()
+    assert fix.failure is None and server.call("PING").code == "NOAUTH"
+    assert "test.0001 can be restored all the same" in fix.warnings[0]
+    assert server.quarantine().restore("test.0001")
+    assert manifest(server.data) == before
+
+
+def test_a_dump_is_left_as_it_was_when_the_fix_is_taken_back(server, monkeypatch):
+    before = old_dump(server)
+
+    def lost(one, two):
+        # The server saves by its own schedule meanwhile.
+        assert server.call("SAVE", password=PASSWORD) == "OK"
+        return "lost", "a key is missing"
+
+    monkeypatch.setattr(redis_keys, "compare", lost)
+    fix = server.secure()
+    assert "All changes to it were taken back." in fix.failure
+    assert manifest(server.data) == before
+    assert QuarantineUndo(server.quarantine(), incident="test").decide("restored") == []
+
+
+def test_a_directory_in_the_dumps_place_keeps_nobody_from_closing_the_server(server):
+    server.start(OPEN + abusable(server))
+    abuse(server)
+    os.mkdir(os.path.join(server.data, "dump.rdb"))
+    fix = server.secure()
+    assert fix.failure is None
+    assert "could not be saved" in fix.warnings[0]
+    assert server.call("PING").code == "NOAUTH"
+    # It does not end before it could save.
+    os.rmdir(os.path.join(server.data, "dump.rdb"))
 
 
 def test_append_only_files_survive(server):
@@ -388,6 +506,7 @@ def test_append_only_files_survive(server):
     fix = server.secure()
     assert fix.failure is None
     assert done(fix) == ["dump_place", "configuration", "password", "bind", "protected_mode", "disconnect"]
+    assert [action["rule"] for action in fix.actions if action["undo"]] == ["redis_auth.configuration"]
     server.restart()
     assert contents(server, PASSWORD) == before
 
