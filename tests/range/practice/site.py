@@ -52,12 +52,12 @@ def practice(playbook_options=()):
 
 
 def own_hosts(inventory, playbook_options=()):
-    """Run the playbook on the hosts of an inventory, stage nothing; return the exit status."""
-    incidents = REPOSITORY / "incidents"
-    incident = new_incident()
-    status = run_playbook(inventory, incidents, incident, playbook_options)
-    _end(show(summarise(incidents / incident)), incidents / incident, status)
-    return status
+    """Run the playbook on the hosts of an inventory, stage nothing; return the exit status.
+
+    Which incident it is, and where it lies, is for the inventory or the collection to say; the playbook ends with the
+    summary and the path of the report.
+    """
+    return _play(["-i", str(inventory), PLAYBOOK, *playbook_options])
 
 
 def stage(set_name="site"):
@@ -88,8 +88,12 @@ def new_incident():
 
 def run_playbook(inventory, incidents, incident, options=(), playbook=PLAYBOOK):
     """Run the playbook in the terminal; return its exit status."""
-    argv = ["ansible-playbook", "-i", str(inventory), playbook, "-e", "intrusion_response_incident=" + incident,
-            "-e", "intrusion_response_incidents_dir=%s" % incidents, *options]
+    return _play(["-i", str(inventory), playbook, "-e", "intrusion_response_incident=" + incident,
+                  "-e", "intrusion_response_incidents_dir=%s" % incidents, *options])
+
+
+def _play(arguments):
+    argv = ["ansible-playbook", *arguments]
     say(" ".join(argv))
     return subprocess.call(argv, cwd=REPOSITORY, env=environment())
 
