@@ -162,7 +162,7 @@ class Restore:
 
     def _changed_since(self):
         if self._expected:
-            return ResponseError("%s was written again after this run: it is not overwritten, since what is newer in "
+            return ResponseError("%s was written again since: it is not overwritten, as what is newer in "
                                  "it would be lost." % text(self._path),
                                  "Move the present file away if the one of before shall come back.")
         return ResponseError("%s was changed after it had been replaced: it is not overwritten." % text(self._path),

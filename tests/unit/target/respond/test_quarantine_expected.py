@@ -99,7 +99,7 @@ def test_what_was_written_again_since_is_not_overwritten(host, quarantine, make,
     undo = QuarantineUndo(quarantine, incident="one")
     action, = undo.apply("restored", undo.decide("restored"))
     assert action["status"] == "refused"
-    assert "was written again after this run: it is not overwritten, since what is newer in it would be lost" \
+    assert "was written again since: it is not overwritten, as what is newer in it would be lost" \
         in action["message"]
     assert (host / "data/dump").read_bytes() == content
     os.rename(str(host / "data/dump"), str(host / "data/aside"))

@@ -7,6 +7,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -468,6 +469,29 @@ def test_a_full_disk_after_the_save_leaves_the_server_closed_and_the_dump_restor
     assert fix.failure is None and server.call("PING").code == "NOAUTH"
     assert "test.0001 can be restored all the same" in fix.warnings[0]
     assert server.quarantine().restore("test.0001")
+    assert manifest(server.data) == before
+
+
+@pytest.mark.parametrize("owner,instant", [(redis_fix.Fix, "_do_commands"), (redis_fix.Fix, "_do_save"),
+                                           (Quarantine, "settle")])
+def test_killed_around_the_save_the_old_dump_comes_back(server, monkeypatch, owner, instant):
+    before = old_dump(server)
+
+    def kill(*unused):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(owner, instant, kill)
+    child = os.fork()
+    if child == 0:
+        try:
+            server.secure()
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    monkeypatch.undo()
+    assert (manifest(server.data) == before) is (instant != "settle")
+    undo = QuarantineUndo(server.quarantine(), incident="test")
+    assert {action["status"] for action in undo.apply("restored", undo.decide("restored"))} <= {"done"}
     assert manifest(server.data) == before
 
 
