@@ -429,8 +429,8 @@ def test_a_dump_that_was_saved_again_is_not_taken_back(server):
     newer = manifest(server.data)
     item, undo = undo_of_the_dump(server, fix)
     actions = undo.apply("restored", undo.decide("restored"))
-    assert {action["subject"]["item"] == item: action["status"] for action in actions} == {True: "refused",
-                                                                                        False: "done"}
+    statuses = {action["subject"]["item"] == item: action["status"] for action in actions}
+    assert statuses == {True: "refused", False: "done"}
     assert "would be lost" in [action["message"] for action in actions if action["status"] == "refused"][0]
     assert manifest(server.data) == newer
 
