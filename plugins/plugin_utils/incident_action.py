@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import json
 import os
 import time
 import typing
@@ -20,6 +22,9 @@ from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident
 )
 
 PREFIX = "ecsops.intrusion_response."
+
+# In bytes of JSON. A longer argument would repeat itself in every line of the journal.
+LONGEST_ARGUMENT = 4096
 
 
 class IncidentAction(ActionBase):
@@ -88,7 +93,7 @@ class IncidentAction(ActionBase):
             "phase": role.get_name(include_role_fqcn=False) if role else None,
             "task": self._task.name or self.module_name,
             "module": self.module_name,
-            "args": {} if self._task.no_log else (args or {}),
+            "args": {} if self._task.no_log else {name: _brief(value) for name, value in (args or {}).items()},
             "check_mode": bool(self._task.check_mode),
             "duration": round(time.monotonic() - self._started, 3),
             "changed": bool(result.get("changed")),
@@ -101,6 +106,14 @@ class IncidentAction(ActionBase):
             "evidence": result.get("evidence", []),
             "summary": result.get("summary", {}),
         }
+
+
+def _brief(value: typing.Any) -> typing.Any:
+    """Return an argument, or the hash of one that is data rather than a setting (a set of indicators)."""
+    content = json.dumps(value, sort_keys=True, default=str).encode("ascii")
+    if len(content) <= LONGEST_ARGUMENT:
+        return value
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def _crash_of(result: dict[str, typing.Any]) -> str | None:

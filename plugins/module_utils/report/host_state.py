@@ -33,7 +33,8 @@ _REMOTE_MODULES = ("waf_dns_info",)
 _PROVISIONAL_STATES = ("frozen", "reported")
 
 # Options that do not change what a module looks at.
-_NOT_SCOPE = ("state", "max_processes", "max_files", "max_bytes", "reinstall", "quarantine_root", "incident", "timeout")
+_NOT_SCOPE = ("state", "max_processes", "max_files", "max_bytes", "reinstall", "quarantine_root", "incident", "timeout",
+              "password", "old_passwords", "rotate_password", "restored_tools", "kill_verdicts")
 
 
 class _Run:
@@ -154,13 +155,23 @@ def _state_of(about, found, runs, actions):
         return "open", "It was dealt with, and that was undone.", False
     if done and looked_again:
         return "resolved", "It was dealt with, and a later look found it no more.", True
-    if done and row.get("verdict") != "undetermined":
+    if any(_mends(action, row) for action in done):
         return "resolved", "It was dealt with; nobody has looked again since.", False
     if looked_again and any(action["module"] == run.module and not action["undone"] for action in final):
         return "resolved", "Its module acted, and a later look found it no more.", True
     if looked_again:
         return "gone", "A later look found it no more, though nothing was done about it here.", True
     return "open", None, False
+
+
+def _mends(action, row):
+    """Whether an action is by the very module which the finding names as its remedy.
+
+    A look would tell for sure; until then, what no module mends is not taken for mended because something else about
+    the same subject was.
+    """
+    remedy = row.get("remedy")
+    return isinstance(remedy, dict) and short_name(str(remedy.get("module"))) == action["module"]
 
 
 def _actions(runs):

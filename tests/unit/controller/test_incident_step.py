@@ -103,6 +103,15 @@ def test_a_module_that_broke_off_is_told_by_what_it_left(tmp_path, monkeypatch, 
     assert journal(tmp_path)[0]["msg"] == told
 
 
+def test_a_long_argument_goes_into_the_journal_as_its_hash(tmp_path, monkeypatch):
+    args = {"state": "reported", "indicators": [{"name": "x" * 100}] * 50}
+    for _turn in range(2):
+        Step(tmp_path, "malware_artifact", {}, [{"invocation": {"module_args": args}}]).answer(monkeypatch)
+    first, second = (entry["args"] for entry in journal(tmp_path))
+    assert first["state"] == "reported" and first == second
+    assert set(first["indicators"]) == {"sha256", "bytes"}
+
+
 def test_inline_evidence_is_sealed_and_its_bytes_leave_the_result(tmp_path, monkeypatch):
     result = Step(tmp_path, "deleted_exe", {}, [{"evidence": [evidence(b"ELF")]}]).answer(monkeypatch)
     assert result["evidence"] == [dict(evidence(b"ELF", inline=False), sealed="evidence/web1/deleted_exe/7/exe")]

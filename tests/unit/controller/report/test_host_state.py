@@ -14,7 +14,9 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.h
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.incident_folder import read_incident
 
 FILE = subject("file", "/usr/bin/.sshd")
-BAD = finding("malware_artifact.billgates", "malicious", "critical", FILE, "bad")
+BAD = finding("malware_artifact.billgates", "malicious", "critical", FILE, "bad",
+              remedy={"module": "malware_artifact", "args": {"state": "quarantined"}})
+STUBBORN = finding("redis_auth.payload_key", "malicious", "high", FILE, "no module mends it")
 WEAK = finding("redis_auth.no_password", "weak", "high", subject("service", "redis:6379"), "weak")
 UNSURE = finding("malware_artifact.unreadable", "undetermined", "medium", FILE, "unsure")
 FINE = finding("deleted_exe.upgraded", "benign", "info", subject("process", "pid 1"), "fine")
@@ -73,6 +75,12 @@ def state(incident, story_class):
     ([look(BAD), act(MOVED)], "cleaned", ["resolved"]),
     ([look(BAD), act(MOVED), look()], "cleaned", ["resolved"]),
     ([look(BAD), act(OTHER), look()], "cleaned", ["resolved"]),
+    # An act about the same thing mends only what names its module as the remedy; a look tells.
+    ([look(STUBBORN), act(MOVED, findings=[STUBBORN])], "needs_attention", ["open"]),
+    ([look(STUBBORN), act(MOVED, findings=[STUBBORN]), look()], "cleaned", ["resolved"]),
+    ([look(BAD), act(MOVED, findings=[], module="redis_auth")], "needs_attention", ["open"]),
+    # A password that is known by now does not make it another look.
+    ([look(BAD), act(MOVED), look(args={"state": "reported", "password": "hidden"})], "cleaned", ["resolved"]),
     # The act did not help: it is there again.
     ([look(BAD), act(MOVED), look(BAD)], "needs_attention", ["open"]),
     # A freeze holds still and mends nothing.
