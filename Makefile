@@ -41,7 +41,7 @@ site: controller ## clean an intruded practice host before your eyes; INVENTORY=
 
 # ---- tests -------------------------------------------------------------------------------------
 
-.PHONY: test lint specs sanity unit galaxy molecule
+.PHONY: test lint specs sanity unit galaxy molecule prove
 test: venv ## all of the following, and a table of how they came out
 	@python tests/tools/everything.py
 
@@ -64,6 +64,10 @@ galaxy: venv ## build the collection and let the Galaxy importer judge it
 molecule: venv ## scenarios on real hosts; SCENARIO=name,name COMMAND=converge
 	@tests/range/host ensure
 	@python tests/tools/scenarios.py --only "$(SCENARIO)" --command "$(or $(COMMAND),test)"
+
+prove: controller ## plan, run, second run, undo byte for byte, sudo, -c local; PART="undo sudo local"
+	@tests/range/host ensure
+	@tests/range/prove $(PART)
 
 # ---- figures -----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import summary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Cheap ones first: what is wrong shows early.
-PARTS = ("specs", "lint", "unit", "sanity", "galaxy", "molecule")
+PARTS = ("specs", "lint", "unit", "sanity", "galaxy", "molecule", "prove")
 
 
 def run(part, folder):

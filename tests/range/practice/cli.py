@@ -56,7 +56,6 @@ def _parser():
     sub.add_argument("before", type=argparse.FileType("r"))
     sub.add_argument("after", type=argparse.FileType("r"))
     sub.add_argument("--no-processes", action="store_true", help="compare files only")
-    sub.add_argument("--no-directory-times", action="store_true", help="the mtime of a directory does not count")
     sub.add_argument("--but-for", action="append", default=[], metavar="PATH", help="may differ, with all below it")
     sub = command("exec", _exec, "run a command as root on the host's console, beside SSH", "one")
     sub.add_argument("argv", nargs=argparse.REMAINDER)
@@ -107,7 +106,7 @@ def _manifest(arguments):
 def _compare(arguments):
     lines = manifest.compare(
         json.load(arguments.before), json.load(arguments.after), processes=not arguments.no_processes,
-        directory_times=not arguments.no_directory_times, but_for=arguments.but_for)
+        but_for=arguments.but_for)
     print("\n".join(lines) or "no difference")
     return 1 if lines else 0
 

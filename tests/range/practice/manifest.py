@@ -5,6 +5,7 @@
 """Two manifests of a host, taken by ``staging/manifest.py``: what is different?"""
 
 import json
+import os
 
 from .base import RANGE
 
@@ -15,14 +16,15 @@ def take(hosts, name):
     return json.loads(hosts.ssh(name, "python3 -", stdin=source).stdout)
 
 
-def compare(before, after, processes=True, directory_times=True, but_for=()):
+def compare(before, after, processes=True, but_for=()):
     """Return the differences, one line each.
 
     :param processes: compare the processes, too.
-    :param directory_times: a directory's mtime counts; after a change that was taken back it cannot.
-    :param but_for: paths that may differ, with all below them.
+    :param but_for: paths that may differ, with all below them; the directory that such a path is new in has another
+        mtime for it.
     """
     lines = []
+    holders = {os.path.dirname(path) for path in but_for if path not in before["files"] and path in after["files"]}
     for path in sorted(set(before["files"]) | set(after["files"])):
         if any(path == prefix or path.startswith(prefix + "/") for prefix in but_for):
             continue
@@ -31,7 +33,7 @@ def compare(before, after, processes=True, directory_times=True, but_for=()):
             lines.append("%s: %s" % (path, "new" if old is None else "gone"))
             continue
         fields = [field for field in sorted(set(old) | set(new)) if old.get(field) != new.get(field)]
-        if not directory_times and old["type"] == new["type"] == 0o040000 and "mtime_ns" in fields:
+        if path in holders and "mtime_ns" in fields:
             fields.remove("mtime_ns")
         lines += ["%s: %s was %s, is %s" % (path, field, old.get(field), new.get(field)) for field in fields]
     if processes:

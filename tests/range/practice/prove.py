@@ -8,11 +8,16 @@ good as root, and so is a run on the host itself.
 """
 
 import json
+import sys
 
 from . import controller, intrusion, manifest, onhost, site
-from .base import RangeError, run, say
+from .base import REPOSITORY, RangeError, run, say
 from .hosts import HostSet, operator_public_key
 from .verify import Verdicts, verify
+
+sys.path.append(str(REPOSITORY / "tests" / "tools"))
+
+import summary  # the other parts of `make test` tell their counts with it, too
 
 # What a run may leave on the host for good: its quarantine.
 QUARANTINE = "/var/lib/ecsops-quarantine"
@@ -34,7 +39,9 @@ def prove(parts=()):
     for passed, what, detail in told:
         if not passed:
             print("FAILED %s: %s" % (what, detail[:2000]))
-    print("%d of %d checks passed" % (sum(item[0] for item in told), len(told)))
+    passed = sum(bool(item[0]) for item in told)
+    print("%d of %d checks passed" % (passed, len(told)))
+    summary.tell(passed, len(told) - passed, note=", ".join(parts or PARTS))
     return 0 if told.passed else 1
 
 
@@ -75,7 +82,7 @@ def _over_and_back(told):
     say("undo")
     told.check(site.run_playbook(hosts.inventory, incidents, incident, playbook=UNDO) == 0, "undo ends well")
     for name in site.PROFILES:
-        changes = manifest.compare(before[name], manifest.take(hosts, name), processes=False, directory_times=False,
+        changes = manifest.compare(before[name], manifest.take(hosts, name), processes=False,
                                    but_for=(QUARANTINE,))
         told.check(not changes, "undo brings every file of %s back, byte for byte" % name, "; ".join(changes[:20]))
 

@@ -40,13 +40,13 @@ def run_all(tmp_path):
 
 
 @pytest.mark.parametrize("parts, code, last", [
-    ({}, 0, "6 passed, 0 failed"),
-    ({"unit": (0, {"passed": 40, "skipped": 2})}, 0, "45 passed, 0 failed, 2 skipped"),
-    ({"unit": (1, {"passed": 40, "failed": 3})}, 1, "45 passed, 3 failed"),
+    ({}, 0, "7 passed, 0 failed"),
+    ({"unit": (0, {"passed": 40, "skipped": 2})}, 0, "46 passed, 0 failed, 2 skipped"),
+    ({"unit": (1, {"passed": 40, "failed": 3})}, 1, "46 passed, 3 failed"),
     # It failed without counting a failure, or before it counted at all.
-    ({"unit": (1, {"passed": 40})}, 1, "45 passed, 1 failed"),
-    ({"lint": (2, None)}, 1, "5 passed, 1 failed"),
-    (dict.fromkeys(everything.PARTS, (1, None)), 1, "0 passed, 6 failed"),
+    ({"unit": (1, {"passed": 40})}, 1, "46 passed, 1 failed"),
+    ({"lint": (2, None)}, 1, "6 passed, 1 failed"),
+    (dict.fromkeys(everything.PARTS, (1, None)), 1, "0 passed, 7 failed"),
 ])
 def test_the_last_line_counts_and_the_exit_code_tells(run_all, parts, code, last):
     done = run_all(parts)
@@ -58,6 +58,7 @@ def test_all_parts_run_after_one_has_failed(run_all):
     done = run_all({"specs": (1, None)})
     assert [line for line in done.stdout.splitlines() if line.startswith("this is ")] == [
         "this is " + part for part in everything.PARTS]
-    table = {line.split()[0]: line.split()[1] for line in done.stdout.split("what\n")[1].splitlines()[:6]}
+    rows = done.stdout.split("what\n")[1].splitlines()[:len(everything.PARTS)]
+    table = {row.split()[0]: row.split()[1] for row in rows}
     assert table == dict(dict.fromkeys(everything.PARTS, "ok"), specs="FAILED")
     assert "Failed: specs. Each runs alone: make specs" in done.stdout
