@@ -109,8 +109,10 @@ def work(params, context, host_root="/", proc_root="/proc"):
     outcome = Outcome()
     outcome.findings, outcome.not_checked, unknown = account.survey(database, params["allowed_accounts"])
     if params["state"] == "reported":
+        outcome.not_checked += account.blind_spots(unknown)
         return outcome
     targets = unknown + [found for found in _named(database, params["accounts"]) if found not in unknown]
+    outcome.not_checked += account.blind_spots(targets)
     connection = ssh_connection.find_connection(
         proc_root, host_root, login_user=context.login_user, account_names=ssh_connection.account_names(database))
     lock = AccountLock(database, _protected(context, connection, targets), host_root)

@@ -31,6 +31,13 @@ def survey(database, allowed=()):
     return findings, gaps, unknown
 
 
+def blind_spots(suspects):
+    """Return the gaps which the accounts ``suspects`` leave, locked or not."""
+    return [gap("processes of %s" % text(account.name), "with UID 0 they cannot be told from root's",
+                "deleted_exe and malware_artifact look at all processes; restart the host to end every session.")
+            for account in suspects if account.uid == 0]
+
+
 def observables(database, account):
     """Return the facts about an account as a dict of JSON values, without its password's hash."""
     entry = database.shadow.get(account.name)

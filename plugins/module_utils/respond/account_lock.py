@@ -70,10 +70,6 @@ class AccountLock:
             plan.removals.extend((path, account.name) for path in self._own_files(account))
             if len(passwd) + len(shadow) > before:
                 plan.names.append(account.name)
-            if account.uid == 0:
-                self.not_checked.append(gap(
-                    "processes of %s" % text(account.name), "with UID 0 they cannot be told from root's",
-                    "deleted_exe and malware_artifact look at all processes; restart the host to end every session."))
         for source, lines in ((self._database.passwd_file, passwd), (self._database.shadow_file, shadow)):
             if lines and source.with_lines(lines) != source.content:
                 plan.files[source.path] = (source.content, source.with_lines(lines))

@@ -122,6 +122,8 @@ def test_accounts_from_report_to_the_second_run(host):
     assert (planned["changed"], _statuses(planned)) == (True, ["planned", "planned"])
     assert manifest.manifest(str(host / "root")) == before
     assert _statuses(_accounts(host, state="locked")) == ["done", "done"]
+    for told in (_accounts(host), _accounts(host, state="locked")):
+        assert [item["what"] for item in told["not_checked"]] == ["processes of evil"]
     again = _accounts(host, state="locked")
     assert (again["changed"], [item["verdict"] for item in again["findings"]]) == (False, ["benign"])
     json.dumps([planned, again])

@@ -76,3 +76,13 @@ def test_without_shadow_passwords_are_a_gap(tmp_path):
     ssh_samples.write(tmp_path, "/etc/passwd", ssh_samples.PASSWD)
     findings, gaps, unknown = account.survey(accounts.read_accounts(str(tmp_path)))
     assert ([item["what"] for item in gaps], findings) == (["accounts in /etc/shadow"], [])
+
+
+@pytest.mark.parametrize("passwd,gaps", [
+    ("evil:x:0:0::/home/evil:/bin/bash\n", ["processes of evil"]),
+    ("evil:x:0:0::/home/evil:/usr/sbin/nologin\n", ["processes of evil"]),
+    ("evil:x:1500:0::/home/evil:/bin/bash\n", []),
+])
+def test_the_processes_of_a_second_root_stay_unknown_locked_or_not(tmp_path, passwd, gaps):
+    database = accounts.read_accounts(ssh_samples.host(tmp_path, ssh_samples.PASSWD + passwd))
+    assert [item["what"] for item in account.blind_spots([database.by_name("evil")])] == gaps

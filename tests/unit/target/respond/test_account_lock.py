@@ -123,18 +123,17 @@ def _own_files(root, passwd=EVIL):
 
 
 CRONTABS = ["/var/spool/cron/crontabs/evil", "/var/spool/cron/evil"]
-PROCESSES = "processes of evil"
 SHARED = "keys in the home of evil"
 
 
 @pytest.mark.parametrize("passwd,removals,gaps", [
-    (EVIL, ["/home/evil/.ssh/authorized_keys", "/home/evil/.ssh/authorized_keys2"] + CRONTABS, [PROCESSES]),
-    (EVIL.replace("/home/evil", "/root"), CRONTABS, [SHARED, PROCESSES]),
-    (EVIL.replace("/home/evil", "/root/"), CRONTABS, [SHARED, PROCESSES]),
-    (EVIL.replace("/home/evil", "/home/ann"), CRONTABS, [SHARED, PROCESSES]),
-    (EVIL.replace("/home/evil", "/"), CRONTABS, [PROCESSES]),
-    (EVIL.replace("/home/evil", ""), CRONTABS, [PROCESSES]),
-    (EVIL.replace("/home/evil", "relative"), CRONTABS, [PROCESSES]),
+    (EVIL, ["/home/evil/.ssh/authorized_keys", "/home/evil/.ssh/authorized_keys2"] + CRONTABS, []),
+    (EVIL.replace("/home/evil", "/root"), CRONTABS, [SHARED]),
+    (EVIL.replace("/home/evil", "/root/"), CRONTABS, [SHARED]),
+    (EVIL.replace("/home/evil", "/home/ann"), CRONTABS, [SHARED]),
+    (EVIL.replace("/home/evil", "/"), CRONTABS, []),
+    (EVIL.replace("/home/evil", ""), CRONTABS, []),
+    (EVIL.replace("/home/evil", "relative"), CRONTABS, []),
     (EVIL.replace(":0:0:", ":1500:0:"),
      ["/home/evil/.ssh/authorized_keys", "/home/evil/.ssh/authorized_keys2"] + CRONTABS, []),
 ])
