@@ -20,6 +20,7 @@ STUBBORN = finding("redis_auth.payload_key", "malicious", "high", FILE, "no modu
 WEAK = finding("redis_auth.no_password", "weak", "high", subject("service", "redis:6379"), "weak")
 UNSURE = finding("malware_artifact.unreadable", "undetermined", "medium", FILE, "unsure")
 FINE = finding("deleted_exe.upgraded", "benign", "info", subject("process", "pid 1"), "fine")
+MENDED = finding("malware_artifact.empty", "benign", "info", FILE, "what is left of it does no harm")
 UNDO = {"module": "quarantine", "args": {"state": "restored", "item": "q-1"}}
 MOVED = action("quarantine.move", FILE, "moved", "done", UNDO)
 PLAN = action("quarantine.move", FILE, "would be moved", "planned")
@@ -96,6 +97,8 @@ def state(incident, story_class):
     # It could not be looked at again, or the second look failed.
     ([look(BAD), look(gaps=[ABOUT_FILE])], "needs_attention", ["open"]),
     ([look(BAD), look(failed=True, msg="broke")], "needs_attention", ["open"]),
+    # Another word on the very subject is a look, though something about it stays unknown.
+    ([look(BAD), act(MOVED), look(MENDED, gaps=[ABOUT_FILE])], "incomplete", ["resolved", "info"]),
     # An undetermined one is not settled by an act without a look.
     ([look(UNSURE), act(MOVED, findings=[UNSURE])], "needs_attention", ["open"]),
     ([look(UNSURE), act(MOVED, findings=[UNSURE]), look()], "cleaned", ["resolved"]),
