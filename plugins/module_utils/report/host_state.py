@@ -145,7 +145,8 @@ def _state_of(about, found, runs, actions):
     # Another verdict on the same subject by the same module replaces this one.
     looked_again = [other for other in later if other.scope == run.scope
                     or any(identity(again) == about for again in other.rows("findings"))]
-    # What it could not look at again is not gone. A word on the very subject is a look, whatever else stays unknown of it.
+    # What it could not look at again is not gone. A word on the very subject is a look, whatever else of it stays
+    # unknown.
     looked_again = [other for other in looked_again
                     if any(identity(again) == about for again in other.rows("findings"))
                     or not any(about[1] in str(gap.get("what")) for gap in other.rows("not_checked"))]
