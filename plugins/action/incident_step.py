@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 import typing
 import zlib
 
@@ -26,6 +27,8 @@ from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import IncidentStore
 
 TOOLKIT = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "toolkit")
+
+LOCAL = ("local", "ansible.builtin.local")
 
 # Big evidence comes in slices, so that neither side holds a file of gigabytes in memory.
 SLICE_BYTES = 8 * 1024 * 1024
@@ -95,7 +98,7 @@ class ActionModule(IncidentAction):
 
     def _context(self, short_name: str, incident: IncidentStore) -> dict[str, typing.Any]:
         context: dict[str, typing.Any] = {"incident": incident.name}
-        if self._connection.transport not in ("local", "ansible.builtin.local"):
+        if self._connection.transport not in LOCAL:
             context["login_user"] = self._get_remote_user()
             if short_name == "ssh_key_revoke":
                 context["controller_keys"] = self._controller_keys()
@@ -135,7 +138,20 @@ class ActionModule(IncidentAction):
         return self._execute(self.module_name, args)
 
     def _execute(self, name: str, args: dict[str, typing.Any]) -> dict[str, typing.Any]:
-        return self._execute_module(module_name=name, module_args=args, task_vars=self._task_vars)
+        return self._execute_module(module_name=name, module_args=args, task_vars=self._vars_of_the_machine())
+
+    def _vars_of_the_machine(self) -> dict[str, typing.Any]:
+        """Return the variables for the machine that runs the module; on the controller our own interpreter is the one.
+
+        A task delegated to the controller would take the interpreter of the hosts, where that is set for all.
+        """
+        place = self._task.delegate_to
+        if not place or self._connection.transport not in LOCAL:
+            return self._task_vars
+        own = {"ansible_python_interpreter": sys.executable}
+        delegated = self._task_vars.get("ansible_delegated_vars", {})
+        delegated = {**delegated, place: {**delegated.get(place, {}), **own}}
+        return {**self._task_vars, **own, "ansible_delegated_vars": delegated}
 
     def _seal_all(self, incident: IncidentStore, evidence: list[dict[str, typing.Any]],
                   result: dict[str, typing.Any]) -> list[dict[str, typing.Any]]:

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Write the report of an incident from the journals on the controller."""
+"""Documentation of the action plugin of the same name; all its code runs on the controller."""
 
 DOCUMENTATION = r"""
 ---
@@ -54,14 +54,12 @@ EXAMPLES = r"""
 - name: Write the report of the newest incident
   ecsops.intrusion_response.incident_report:
   run_once: true
-  delegate_to: localhost
 
 - name: Write only the data of one incident, for another tool
   ecsops.intrusion_response.incident_report:
     incident_dir: incidents/20260102T030405Z
     output_dir: /srv/reports/20260102T030405Z
     formats: [json]
-  delegate_to: localhost
 """
 
 RETURN = r"""
@@ -97,72 +95,3 @@ counts:
   returned: success
   type: dict
 """
-
-import json
-import os
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report import output, page
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.incident_folder import read_incident
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.report_model import build_report
-
-ARGUMENT_SPEC = dict(
-    incident_dir=dict(type="path"),
-    output_dir=dict(type="path"),
-    title=dict(type="str", default="Intrusion response"),
-    formats=dict(type="list", elements="str", choices=["html", "json"], default=["html", "json"]),
-)
-
-
-def work(params, check_mode):
-    """Return the module's result; writes the files unless ``check_mode``."""
-    if not params["incident_dir"]:
-        raise ResponseError("No incident is named.", "Give 'incident_dir', the folder of the incident.")
-    if "html" in params["formats"] and page.JINJA_IMPORT_ERROR is not None:
-        raise ResponseError(missing_required_lib("jinja2"), "Or ask for 'formats: [json]'.")
-    directory = os.path.abspath(params["incident_dir"])
-    header, journals = read_incident(directory)
-    report = build_report(header, journals, params["title"])
-    contents = {}
-    if "json" in params["formats"]:
-        # ASCII only: whatever a host put into its names, a terminal shows it as an escape.
-        contents["json"] = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
-    if "html" in params["formats"]:
-        contents["html"] = page.render(report)
-    target = os.path.abspath(params["output_dir"] or os.path.join(directory, "report"))
-    changed, files = False, {}
-    for name, text in sorted(contents.items()):
-        files[name] = os.path.join(target, "report." + name)
-        content = text.encode("utf-8")
-        if output.differs(files[name], content):
-            changed = True
-            if not check_mode:
-                output.write(files[name], content)
-    return {
-        "changed": changed,
-        "files": files,
-        "incident": str(header["id"]),
-        "chain_intact": report["chain"]["intact"],
-        "chain_problems": {journal.host: journal.problems for journal in journals if journal.problems},
-        "hosts": {host["host"]: host["status"] for host in report["hosts"]},
-        "statuses": report["statuses"],
-        "counts": report["counts"],
-    }
-
-
-def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = work(module.params, module.check_mode)
-    except ResponseError as error:
-        module.fail_json(msg=str(error))
-    if not result["chain_intact"]:
-        module.warn("The journals of %s are damaged or were changed: see the report." % ", ".join(
-            sorted(result["chain_problems"])))
-    module.exit_json(**result)
-
-
-if __name__ == "__main__":
-    main()

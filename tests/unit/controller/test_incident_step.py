@@ -26,7 +26,7 @@ class Step(incident_step.ActionModule):
 
     def __init__(self, folder, module, args, answers, transport="ssh", check_mode=False, **variables):
         self._task = types.SimpleNamespace(
-            action=PREFIX + module, args=args, name="the task", no_log=False, check_mode=check_mode,
+            action=PREFIX + module, args=args, name="the task", no_log=False, check_mode=check_mode, delegate_to=None,
             _role=types.SimpleNamespace(get_name=lambda include_role_fqcn: "cleanup"))
         self._connection = types.SimpleNamespace(transport=transport, get_option=lambda name: None)
         self._templar = types.SimpleNamespace(template=lambda value: value)

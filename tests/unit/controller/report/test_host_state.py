@@ -10,8 +10,8 @@ import pytest
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils import journal
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import action, finding, gap, subject
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.host_state import host_state
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.incident_folder import read_incident
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.host_state import host_state
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.incident_folder import read_incident
 
 FILE = subject("file", "/usr/bin/.sshd")
 BAD = finding("malware_artifact.billgates", "malicious", "critical", FILE, "bad",

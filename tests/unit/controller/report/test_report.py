@@ -18,15 +18,15 @@ import subprocess
 import pytest
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.report_model import undo_commands
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.visible import pieces
-from ansible_collections.ecsops.intrusion_response.plugins.modules import incident_report
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.report_model import undo_commands
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.visible import pieces
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.writer import write_report
 
 
 def write(directory, check_mode=False, **params):
     params = dict({"incident_dir": directory, "output_dir": None, "title": "Intrusion response",
                    "formats": ["html", "json"]}, **params)
-    return incident_report.work(params, check_mode)
+    return write_report(params, check_mode)
 
 
 def text_of(result, name):

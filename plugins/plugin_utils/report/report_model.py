@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.host_state import (
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.host_state import (
     PREFIX,
     count,
     host_state,

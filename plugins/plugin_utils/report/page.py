@@ -7,20 +7,14 @@
 import base64
 import hashlib
 import re
-import traceback
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.host_state import OPEN_VERDICTS, PHASES
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.style import STYLE
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.template import TEMPLATE
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.report.visible import pieces
+import jinja2
+import markupsafe
 
-try:
-    import jinja2
-    import markupsafe
-except ImportError:
-    JINJA_IMPORT_ERROR = traceback.format_exc()
-else:
-    JINJA_IMPORT_ERROR = None
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.host_state import OPEN_VERDICTS, PHASES
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.style import STYLE
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.template import TEMPLATE
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.visible import pieces
 
 # Hosts whose section stands open from the start, when there are no more than that.
 _OPEN_AT_MOST = 3
@@ -47,7 +41,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)\Z
 
 
 def render(report):
-    """Return the page (text) for a report of ``report_model.build_report``. Needs jinja2."""
+    """Return the page (text) for a report of ``report_model.build_report``."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
                                      lstrip_blocks=True)
     environment.filters.update(
