@@ -21,9 +21,9 @@ import zlib
 from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import gap
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import MODULE_PREFIX, gap
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.archive_manifest import verify_archive
-from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_action import PREFIX, IncidentAction
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_action import IncidentAction
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import IncidentStore
 
 TOOLKIT = os.path.join(os.path.dirname(__file__), os.pardir, os.pardir, "toolkit")
@@ -47,7 +47,7 @@ class ActionModule(IncidentAction):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        short_name = self.module_name.removeprefix(PREFIX)
+        short_name = self.module_name.removeprefix(MODULE_PREFIX)
         args = dict(self._task.args)
         if short_name == "incident_step":
             return dict(result, failed=True, msg="incident_step is how the other modules are run: name one of them.")
@@ -181,7 +181,7 @@ class ActionModule(IncidentAction):
         offset = 0
         while offset < item["size"]:
             slice_ = self._execute(
-                PREFIX + "evidence_slice", {"path": item["path"], "offset": offset, "length": SLICE_BYTES})
+                MODULE_PREFIX + "evidence_slice", {"path": item["path"], "offset": offset, "length": SLICE_BYTES})
             if slice_.get("failed"):
                 raise ResponseError(f"{item['path']} could not be read from the host: {slice_.get('msg')}")
             chunk = zlib.decompress(base64.b64decode(slice_["data"]))

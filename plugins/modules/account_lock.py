@@ -42,12 +42,9 @@ options:
     description: Stop before changing anything when more accounts than this would be locked.
     type: int
     default: 10
-  quarantine_root:
-    description: Folder of the quarantine on the host.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 seealso:
   - module: ecsops.intrusion_response.quarantine
   - module: ecsops.intrusion_response.ssh_key_revoke

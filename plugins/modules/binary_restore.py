@@ -54,12 +54,9 @@ options:
     description: Stop before changing anything when more files than this would be replaced.
     type: int
     default: 100
-  quarantine_root:
-    description: Folder of the quarantine on the host.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 seealso:
   - module: ecsops.intrusion_response.malware_artifact
     description: Takes the backup directory away. Run it afterwards, since the only originals may lie there.

@@ -42,12 +42,9 @@ options:
     description: Refuse to touch any process when more than this many would have to be.
     type: int
     default: 20
-  quarantine_root:
-    description: Folder of the quarantine on the host; the evidence is written below it.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 seealso:
   - module: ecsops.intrusion_response.malware_artifact
 author:

@@ -57,12 +57,9 @@ options:
     description: A larger file is left out and told in RV(not_checked).
     type: int
     default: 33554432
-  quarantine_root:
-    description: Folder of the quarantine on the host.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 author:
   - The ecsops.intrusion_response contributors (@ecsops)
 """

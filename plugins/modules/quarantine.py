@@ -37,12 +37,9 @@ options:
       - On such a host there is nothing to undo.
     type: bool
     default: false
-  quarantine_root:
-    description: Folder of the quarantine on the host.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 author:
   - The ecsops.intrusion_response contributors (@ecsops)
 """

@@ -111,13 +111,9 @@ options:
     type: list
     elements: str
     default: []
-  quarantine_root:
-    description:
-      - Where the originals of changed files and the evidence are kept on the host.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 author: The ecsops.intrusion_response contributors (@ecsops)
 """
 

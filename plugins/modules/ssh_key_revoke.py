@@ -49,12 +49,9 @@ options:
     description: Stop before changing anything when more keys than this would be revoked.
     type: int
     default: 50
-  quarantine_root:
-    description: Folder of the quarantine on the host.
-    type: path
-    default: /var/lib/ecsops-quarantine
 extends_documentation_fragment:
   - ecsops.intrusion_response.incident
+  - ecsops.intrusion_response.quarantine
 seealso:
   - module: ecsops.intrusion_response.quarantine
 author:

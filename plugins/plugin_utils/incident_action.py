@@ -16,12 +16,11 @@ import typing
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import MODULE_PREFIX
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident_store import (
     DEFAULT_DIRECTORY,
     IncidentStore,
 )
-
-PREFIX = "ecsops.intrusion_response."
 
 # In bytes of JSON. A longer argument would repeat itself in every line of the journal.
 LONGEST_ARGUMENT = 4096
@@ -40,7 +39,7 @@ class IncidentAction(ActionBase):
     def module_name(self) -> str:
         """Full name of the module that the task names."""
         name = self._task.action
-        return name if "." in name else PREFIX + name
+        return name if "." in name else MODULE_PREFIX + name
 
     @property
     def host(self) -> str:

@@ -15,10 +15,10 @@ What was undone is open again. What could not be looked at again stays as it was
 
 import json
 
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import MODULE_PREFIX
+
 # In the order in which the site runs them.
 PHASES = ("snapshot", "triage", "contain", "cleanup", "antivirus", "hardening", "waf_dns", "undo", "report")
-
-PREFIX = "ecsops.intrusion_response."
 
 # Verdicts that ask for the operator's attention while they are open, the worst first.
 OPEN_VERDICTS = ("malicious", "suspicious", "weak", "undetermined")
@@ -59,7 +59,7 @@ class _Run:
 
 def short_name(module):
     """Return a module's name without the collection's."""
-    return module[len(PREFIX):] if module.startswith(PREFIX) else module
+    return module[len(MODULE_PREFIX):] if module.startswith(MODULE_PREFIX) else module
 
 
 def identity(row):

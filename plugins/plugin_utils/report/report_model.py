@@ -8,13 +8,16 @@ import json
 import re
 import shlex
 
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import MODULE_PREFIX
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.host_state import (
-    PREFIX,
     count,
     host_state,
 )
 
 SCHEMA_VERSION = 1
+
+QUARANTINE = MODULE_PREFIX + "quarantine"
+UNDO_PLAYBOOK = MODULE_PREFIX + "undo"
 
 # The hosts that need somebody come first.
 STATUS_ORDER = ("not_checked", "needs_attention", "incomplete", "cleaned", "clean")
@@ -58,10 +61,10 @@ def undo_commands(incident, host, undo):
         return []
     module, args = str(undo.get("module")), dict(undo.get("args") or {})
     base = ["-e", "intrusion_response_incident=%s" % incident]
-    if module == PREFIX + "quarantine" and set(args) <= {"state", "item", "incident"} and _is_plain(args.get("item")) \
+    if module == QUARANTINE and set(args) <= {"state", "item", "incident"} and _is_plain(args.get("item")) \
             and args.get("state") == "restored" and _is_plain(host):
         item = "undo_item=%s" % args["item"]
-        return [_shell(["ansible-playbook", PREFIX + "undo", "--limit", host, *base, "-e", item])]
+        return [_shell(["ansible-playbook", UNDO_PLAYBOOK, "--limit", host, *base, "-e", item])]
     return [_shell(["ansible", host, "--become", "-m", module, "-a", json.dumps(args, sort_keys=True), *base])]
 
 
@@ -70,10 +73,10 @@ def _add_undo_commands(host, incident):
         action["undo_commands"] = []
         if action["status"] == "done" and not action["undone"]:
             action["undo_commands"] = undo_commands(incident, host["host"], action.get("undo"))
-    files = any(action["undo_commands"] and str((action.get("undo") or {}).get("module")) == PREFIX + "quarantine"
+    files = any(action["undo_commands"] and str((action.get("undo") or {}).get("module")) == QUARANTINE
                 for action in host["actions"])
     host["undo_all_command"] = _shell([
-        "ansible-playbook", PREFIX + "undo", "--limit", host["host"], "-e",
+        "ansible-playbook", UNDO_PLAYBOOK, "--limit", host["host"], "-e",
         "intrusion_response_incident=%s" % incident]) if files else None
 
 
