@@ -184,6 +184,16 @@ def command_line(pid):
         return stream.read()
 
 
+def reads(pid, path):
+    """Tell whether a process has a file open: a shell opens its script a moment after it has started."""
+    folder = "/proc/%d/fd" % pid
+    targets = []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            targets.append(os.readlink(os.path.join(folder, name)))
+    return path in targets
+
+
 def runs(pid):
     """Tell whether a process is neither stopped nor dead."""
     return state(pid) in ("R", "S")

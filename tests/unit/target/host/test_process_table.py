@@ -14,6 +14,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.practice_processes import (
     SHELL,
     Practice,
+    reads,
     state,
     wait_for,
 )
@@ -164,7 +165,7 @@ def test_a_shell_cannot_hide_its_script_by_its_arguments(practice):
     with open(script, "w") as stream:
         stream.write("read line < %s\n" % practice.fifo())
     pid = practice.start("innocent", script, executable=SHELL)
-    wait_for(lambda: process_table.open_files("/proc/%d" % pid))
+    wait_for(lambda: reads(pid, script))
     program = process_program.program("/proc/%d" % pid)
     assert (program.path, program.script, program.exe) == (script, True, os.path.realpath(SHELL))
 

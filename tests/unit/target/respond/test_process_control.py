@@ -31,6 +31,7 @@ from ansible_collections.ecsops.intrusion_response.tests.unit.target.practice_pr
     command_line,
     every_descendant,
     read,
+    reads,
     runs,
     state,
     wait_for,
@@ -351,7 +352,7 @@ def test_a_script_is_the_program_and_not_its_interpreter(practice):
         stream.write("read line < %s\n" % practice.fifo())
     pids = [practice.start(SHELL, script) for _number in range(2)]
     innocent = practice.start(SHELL, "-c", "read line < %s" % practice.fifo())
-    wait_for(lambda: all(process_table.open_files("/proc/%d" % pid) for pid in pids))
+    wait_for(lambda: all(reads(pid, script) for pid in pids))
     assert set(members(practice, pids[0])) == set(pids)
     assert innocent not in members(practice, pids[0])
 
@@ -486,7 +487,7 @@ def test_who_starts_it_again_is_stopped_as_well(practice):
     original = process_closure.Scene
     process_closure.Scene = Watching
     try:
-        outcome = bring(practice, "killed", first, packages=packages, watch_seconds=2)
+        outcome = bring(practice, "killed", first, packages=packages, watch_seconds=5)
     finally:
         process_closure.Scene = original
     ended = {item["subject"]["pid"]: item["message"] for item in outcome.actions}
@@ -560,7 +561,7 @@ def test_finding_what_runs_from_paths(practice):
         stream.write("read line < %s\n" % practice.fifo())
     scripted = practice.start(SHELL, script)
     neighbour = practice.start(practice.program("usr/bin/bsd-portable"), "600")
-    wait_for(lambda: len(process_table.cmdline("/proc/%d" % scripted)) == 2)
+    wait_for(lambda: reads(scripted, script))
     paths = [str(practice.folder / name) for name in ("usr/bin/bsd-port", "usr/bin/.sshd", "etc/cron.hourly/gcc.sh")]
     found = {process.pid for process in process_control.find_running_from(paths, practice.proc)}
     assert found == {directory, single, linked, scripted}
