@@ -309,7 +309,8 @@ def test_packet_sockets(practice):
     script = "import socket, time; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); time.sleep(600)"
     pid = practice.start(sys.executable, "-c", script)
     # Not just any "socket": while Python imports it, socket.py itself is open.
-    wait_for(lambda: any(target.startswith("socket:") for target in process_table.open_files("/proc/%d" % pid).values()))
+    opened = process_table.open_files
+    wait_for(lambda: any(target.startswith("socket:") for target in opened("/proc/%d" % pid).values()))
     facts = deleted_exe.Facts(process_table.read_process(pid, practice.proc), "/x (deleted)", "file",
                               deleted_exe.Surroundings(practice.proc, "/", Packages()))
     assert facts.packet_socket
