@@ -17,6 +17,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect.d
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect.deleted_exe_surroundings import (
     Surroundings,
 )
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import finding, gap, subject, text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
@@ -74,7 +75,14 @@ def find(proc_root="/proc", host_root="/", packages=PackageDatabase):
     if swept.suspects:
         surroundings = Surroundings(proc_root, host_root, packages)
         for where, link in swept.suspects:
-            suspicion = _judge(where, link, surroundings)
+            try:
+                suspicion = _judge(where, link, surroundings)
+            except (OSError, ResponseError) as error:
+                # What one process brings (a container's database, links in circles) must not hide all the others.
+                if process_table.read_link(where, "exe") is not None:
+                    not_checked.append(gap("process %s" % where[len(proc_root.rstrip("/")) + 1:].split("/")[0],
+                                           "it could not be judged: %s" % text(error), "Look at it by hand."))
+                continue
             if suspicion is not None:
                 suspicions.append(suspicion)
         if any(item.facts.database_was_missing for item in suspicions):
@@ -89,7 +97,10 @@ def _stands_out(link, host_root):
 
 
 def kind_of(link):
-    """Return what an exe link that stands out points to: ``memfd``, ``anonymous``, ``file`` (deleted), ``detached``."""
+    """Return what an exe link that stands out points to: ``memfd``, ``anonymous``, ``file`` (deleted), ``detached``,
+    ``nameless`` (its path is longer than the kernel tells)."""
+    if link == process_table.TOO_LONG:
+        return "nameless"
     if link.startswith("/memfd:"):
         return "memfd"
     if _ANONYMOUS.match(link):

@@ -7,6 +7,7 @@
 Only what the decision table asks is paid for: a memfd that our own session runs from is never hashed.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -165,8 +166,9 @@ class Facts:
             return "unknown"
         try:
             found = rooted_paths.status(path, root)
-        except (OSError, ResponseError):
-            return "unknown"
+        except (OSError, ResponseError) as error:
+            # Links that lead in a circle were laid there since: whatever ran did not come that way.
+            return "absent" if getattr(error.__cause__, "errno", None) == errno.ELOOP else "unknown"
         if found is None:
             return "absent"
         # Both by stat(2): the devices in /proc/PID/maps are others on overlayfs and btrfs.

@@ -42,8 +42,9 @@ def _upgraded(facts):
 def _out_of_place(facts):
     if facts.place in ("world_writable", "device", "hidden", "foreign_directory"):
         return True
-    # A vendor's tool that somebody installed there by hand replaces itself; an intruder's leaves nothing behind.
-    return facts.place == "system_directory" and facts.at_path == "absent"
+    # A tool that somebody installed there by hand, or a deployment into a directory with mode 777, replaces its file;
+    # an intruder's leaves nothing behind.
+    return facts.place in ("system_directory", "open_directory") and facts.at_path == "absent"
 
 
 RULES = (
@@ -56,6 +57,12 @@ RULES = (
     Rule("deleted_exe.unreadable", "undetermined", "medium", (),
          lambda f: not f.readable,
          "The executable cannot be read, so nothing can be said about it."),
+    Rule("deleted_exe.nameless", "malicious", "critical", (FILE_DELETION, PROCESS_HIDING),
+         lambda f: f.kind == "nameless" and f.links == 0 and not f.own_chain,
+         "The file is gone, and it ran from so deep a directory that the kernel cannot tell its path: a way to hide."),
+    Rule("deleted_exe.nameless_file", "suspicious", "high", (PROCESS_HIDING,),
+         lambda f: f.kind == "nameless",
+         "It runs from so deep a directory that the kernel cannot tell its path: a way to hide."),
     Rule("deleted_exe.runtime_copy", "benign", "info", (),
          lambda f: (f.kind == "detached" or (f.kind == "memfd" and f.sealed)) and f.runtime is not None,
          "A container runtime runs from a copy of itself that nobody can alter, the guard against CVE-2019-5736: "

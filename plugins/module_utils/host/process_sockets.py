@@ -52,10 +52,11 @@ def sockets(where, open_files=None):
                 found[fields[9]] = _inet(protocol, fields)
     for fields in _rows(where, "packet"):
         if fields[-1] in wanted:
-            found[fields[-1]] = {"protocol": "packet"}
+            found.setdefault(fields[-1], {"protocol": "packet"})
     for fields in _rows(where, "unix"):
         if len(fields) > 6 and fields[6] in wanted:
-            found[fields[6]] = {"protocol": "unix", "path": text(fields[7]) if len(fields) > 7 else ""}
+            # A socket's name may hold a line break and a made-up row: it must not replace what is known by now.
+            found.setdefault(fields[6], {"protocol": "unix", "path": text(fields[7]) if len(fields) > 7 else ""})
     result = []
     for inode, descriptor in wanted.items():
         entry = {"fd": descriptor, "inode": int(inode)}
@@ -66,7 +67,7 @@ def sockets(where, open_files=None):
 
 def _rows(where, table):
     content = process_table.read_bytes("%s/net/%s" % (where, table), _TABLE_LIMIT) or b""
-    for line in content.decode("utf-8", "surrogateescape").splitlines()[1:]:
+    for line in content.decode("utf-8", "surrogateescape").split("\n")[1:]:
         fields = line.split()
         if fields:
             yield fields

@@ -13,6 +13,9 @@ import os
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 DELETED = " (deleted)"  # appended by d_path(), fs/d_path.c
+# Stands for a link that readlink(2) refuses with ENAMETOOLONG: d_path() has one page for it, and a program in a deep
+# enough directory can be started by a relative path. No true link of a file looks like this.
+TOO_LONG = "[path too long]"
 
 _CMDLINE_LIMIT = 64 * 1024
 
@@ -104,7 +107,10 @@ def sweep(proc_root, is_suspect):
         try:
             link = readlink(prefix + name + "/exe")
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM):
+            if error.errno == errno.ENAMETOOLONG:
+                seen += 1
+                suspects.append((prefix + name, TOO_LONG))
+            elif error.errno in (errno.EACCES, errno.EPERM):
                 denied.append(int(name))
             elif error.errno == errno.ENOENT:
                 # A kernel thread, or a main thread that has ended while others run on.
@@ -223,11 +229,12 @@ def exe_status(where):
 
 
 def read_link(where, name):
-    """Return the target of a link in a process's directory (``exe``, ``root``, ``cwd``, ``ns/mnt``), or ``None``."""
+    """Return the target of a link in a process's directory (``exe``, ``root``, ``cwd``, ``ns/mnt``), or ``None``;
+    :data:`TOO_LONG` where the kernel cannot tell it."""
     try:
         return os.readlink("%s/%s" % (where, name))
-    except OSError:
-        return None
+    except OSError as error:
+        return TOO_LONG if error.errno == errno.ENAMETOOLONG else None
 
 
 def cmdline(where):

@@ -17,6 +17,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
 
 MEMORY = "memory"
 WORLD_WRITABLE = "world_writable"
+OPEN_DIRECTORY = "open_directory"
 DEVICE = "device"
 HIDDEN = "hidden"
 FOREIGN_DIRECTORY = "foreign_directory"
@@ -25,6 +26,7 @@ SYSTEM_DIRECTORY = "system_directory"
 EXPLANATIONS = {
     MEMORY: "memory only",
     WORLD_WRITABLE: "a directory that everybody may write to",
+    OPEN_DIRECTORY: "a directory that everybody may write to, though it is none for temporary files",
     DEVICE: "/dev, where no programs live",
     HIDDEN: "a hidden place",
     FOREIGN_DIRECTORY: "a directory of no package among the system's programs or settings",
@@ -65,12 +67,15 @@ def reason(path, root="/", owner_of=None):
     directory = os.path.dirname(path)
     if path.startswith("/memfd:"):
         return MEMORY
-    if any(below(path, place) for place in _TEMPORARY) or is_world_writable(directory, root):
+    if any(below(path, place) for place in _TEMPORARY) or is_world_writable(directory, root, stat.S_ISVTX):
         return WORLD_WRITABLE
     if owner_of is not None and below(path, "/dev"):
         return DEVICE
     if _is_hidden(path):
         return HIDDEN
+    # Many an application was given 'chmod -R 777': a fault, but its programs are not an intruder's for that.
+    if is_world_writable(directory, root):
+        return OPEN_DIRECTORY
     if owner_of is None:
         return None
     if directory in _PROGRAMS or directory in _LIBRARIES:
@@ -90,14 +95,18 @@ def _is_hidden(path):
     return os.path.basename(path).startswith(".") or (in_system and "/." in path)
 
 
-def is_world_writable(directory, root="/"):
-    """Tell whether ``directory`` or one above it (but the root itself), as far as they exist, may be written by all."""
+def is_world_writable(directory, root="/", also=0):
+    """Tell whether ``directory`` or one above it (but the root itself), as far as they exist, may be written by all.
+
+    :param also: further mode bits that such a directory must have.
+    """
+    wanted = stat.S_IWOTH | also
     while directory not in ("/", ""):
         try:
             found = rooted_paths.status(directory, root)
         except (OSError, ResponseError):
             found = None
-        if found is not None and stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH:
+        if found is not None and stat.S_ISDIR(found.st_mode) and found.st_mode & wanted == wanted:
             return True
         directory = os.path.dirname(directory)
     return False

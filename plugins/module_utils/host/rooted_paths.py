@@ -75,8 +75,15 @@ def resolve(path, host_root="/", follow_final=False):
 
 def merged_directories(host_root="/"):
     """Return ``{link: directory}`` of the links that a merged ``/usr`` consists of: ``{"/bin": "/usr/bin", ...}``."""
-    targets = ((link, resolve(link, host_root, follow_final=True)) for link in _MERGEABLE)
-    return {link: target for link, target in targets if link != target}
+    found = {}
+    for link in _MERGEABLE:
+        try:
+            target = resolve(link, host_root, follow_final=True)
+        except ResponseError:
+            continue  # a loop of links, or the root has gone with its process: it leads nowhere
+        if link != target:
+            found[link] = target
+    return found
 
 
 def spellings(path, host_root="/", merged=None):
@@ -89,7 +96,10 @@ def spellings(path, host_root="/", merged=None):
         merged = merged_directories(host_root)
     path = os.path.normpath("/" + path_text(path).lstrip("/"))
     directory, name = os.path.split(path)
-    real = resolve(directory, host_root, follow_final=True)
+    try:
+        real = resolve(directory, host_root, follow_final=True)
+    except ResponseError:
+        real = directory  # a loop of links: no other spelling leads there
     found = [path, os.path.join(real, name)]
     for link, target in merged.items():
         if (real + "/").startswith(target + "/"):

@@ -12,6 +12,7 @@ where no such program belongs, or must have been seen reviving.
 
 import hashlib
 import os
+import re
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import (
@@ -88,8 +89,27 @@ class Scene:
     def program(self, process):
         """Return the :class:`process_program.Program`, or ``None``."""
         if process.pid not in self._programs:
-            self._programs[process.pid] = process_program.program(process.where)
+            self._programs[process.pid] = self._believed(process, process_program.program(process.where))
         return self._programs[process.pid]
+
+    def _believed(self, process, program):
+        """Return ``program`` without a script that is only a tale.
+
+        What calls itself python3 in /tmp is no interpreter: it runs itself, and the script among its arguments (that of
+        firewalld, say) is there to hide behind, or to have others stopped.
+        """
+        if program is None or not program.script:
+            return program
+        if self.on_host(process):
+            odd = not self.vouched(program.exe) and program_place.reason(program.exe, self.host_root, self._owner_of())
+        else:
+            odd = program_place.reason(program.exe, process.where + "/root")
+        return process_program.Program(program.exe, False, program.exe) if odd else program
+
+    def same_tree(self, process, other):
+        """Tell whether two processes see the same file tree: one path names one file for both."""
+        return (process_table.read_link(process.where, "ns/mnt") == process_table.read_link(other.where, "ns/mnt")
+                and process_table.read_link(process.where, "root") == process_table.read_link(other.where, "root"))
 
     def status(self, process):
         """Return the :class:`process_table.ExeStatus`, or ``None``."""
@@ -116,7 +136,11 @@ class Scene:
                 self._vouched[path] = program_place.reason(path, self.host_root) is None
             else:
                 # A wrapper laid over a packaged tool is the intruder's, whatever its path says.
-                self._vouched[path] = self.packages.verify(path) in ("match", "unknown")
+                try:
+                    self._vouched[path] = self.packages.verify(path) in ("match", "unknown")
+                except (OSError, ResponseError):
+                    # Links laid in circles on its way, say: this must not keep anybody alive.
+                    self._vouched[path] = self.packages.owner_of(path) is not None
         return self._vouched[path]
 
     def _owner_of(self):
@@ -244,7 +268,8 @@ def _shares_program(scene, process, leader):
     own = scene.program(leader.process)
     if own is not None and own.script:
         # The interpreter's own file is everybody's.
-        same = program.script and program.path == own.path and scene.on_host(process) == scene.on_host(leader.process)
+        same = (program.script and program.path == own.path and scene.same_tree(process, leader.process)
+                and not (scene.on_host(process) and scene.vouched(program.path)))
         return "it runs the same script as process %d" % leader.process.pid if same else None
     if leader.exe_file is None or scene.status(process).file != leader.exe_file:
         return None
@@ -287,14 +312,20 @@ def _same_content(scene, process, leader):
 def _refers_to(process, leader):
     if leader.program is None or not leader.program.startswith("/"):
         return None
-    if leader.program in " ".join(process_table.cmdline(process.where)):
+    if _names(leader.program, process_table.cmdline(process.where)):
         return "its arguments name the program of process %d" % leader.process.pid
-    if any(leader.program in value for value in process_table.environ(process.where)):
+    if _names(leader.program, process_table.environ(process.where)):
         return "its environment names the program of process %d" % leader.process.pid
     if any(process_table.strip_deleted(target) == leader.program
            for target in process_table.open_files(process.where).values()):
         return "it has the program of process %d open" % leader.process.pid
     return None
+
+
+def _names(path, words):
+    """Tell whether ``path`` stands in one of ``words`` by itself: /tmp/ssh is not named by /tmp/ssh-1/agent."""
+    pattern = re.compile(r"(?<![\w./-])%s(?![\w/-]|\.\w)" % re.escape(path))
+    return any(pattern.search(word) for word in words)
 
 
 def tracer_of(where):
@@ -335,8 +366,8 @@ def _may_be_watcher(scene, process):
 
 def _names_program(scene, process, programs):
     program = scene.program(process)
-    words = " ".join(process_table.cmdline(process.where) + process_table.environ(process.where))
-    if any(path in words for path in programs):
+    words = process_table.cmdline(process.where) + process_table.environ(process.where)
+    if any(_names(path, words) for path in programs):
         return True
     if program is None or not program.script:
         return False

@@ -24,6 +24,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_closure import protected_pids
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_evidence import collect_evidence
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.process_handle import (
+    ProcessChanged,
     ProcessGone,
     ProcessHandle,
 )
@@ -134,17 +135,24 @@ class ProcessControl:
         process_evidence.require_space(self.evidence_directory, [member.process for member in plan.members])
         members = {member.process.pid: member for member in plan.members}
         ended = Ended()
+        self._stop_and_end(members, plan.state, outcome, ended)
+        if plan.state != "killed":
+            return
         for rounds_left in range(_REVIVAL_ROUNDS, -1, -1):
-            self._stop_and_end(members, plan.state, outcome, ended)
-            if plan.state != "killed":
-                return
             revived = self._revived(ended)
             if not revived:
                 return
             if not rounds_left:
                 outcome.not_checked.append(self._unstoppable(revived))
                 return
-            members = self._second_closure(revived, ended)
+            try:
+                self._stop_and_end(self._second_closure(revived, ended), plan.state, outcome, ended)
+            except (ResponseError, OSError) as error:
+                # What the first round did has to be told: to fail here would lose its record.
+                outcome.not_checked.append(gap(
+                    "process %s" % ", ".join(str(process.pid) for process in revived),
+                    "it came back after it was ended, and was left alone then: %s" % text(error), "Run again."))
+                return
 
     def _stop_and_end(self, members, state, outcome, ended):
         """Stop ``members`` and all that shows beside them, keep their evidence, end them; add them to ``ended``."""
@@ -152,7 +160,7 @@ class ProcessControl:
         stopped_here = []
         try:
             try:
-                members = self._stop_until_stable(members, handles, stopped_here)
+                members, living = self._stop_until_stable(members, handles, stopped_here, outcome)
                 frozen_before = {pid for pid, member in members.items()
                                  if pid not in stopped_here and self._is_frozen(member.process)}
                 evidence = self._keep_evidence(members, handles)
@@ -160,7 +168,8 @@ class ProcessControl:
                 _let_run(handles, stopped_here)
                 raise
             if state == "killed":
-                ended.add(members.values(), evidence, process_table.snapshot(self.proc_root).values(), self.packages)
+                living += [members[pid].process for pid in handles]
+                ended.add(members.values(), evidence, living, self.packages)
                 touched = self._end(handles)
             else:
                 touched = self._frozen(handles, outcome) - frozen_before
@@ -171,10 +180,13 @@ class ProcessControl:
             for handle in handles.values():
                 handle.close()
 
-    def _stop_until_stable(self, members, handles, stopped_here):
+    def _stop_until_stable(self, members, handles, stopped_here, outcome):
+        """Return ``(members, living)``; living: those that were there at the last look and are no members. Whoever
+        starts later (while evidence is written, say) may be a revival."""
+        changed = set()
         for _round in range(_STABLE_ROUNDS):
             for pid, member in members.items():
-                if pid in handles:
+                if pid in handles or pid in changed:
                     continue
                 try:
                     handles[pid] = ProcessHandle(member.process, member.exe_file, self.proc_root)
@@ -182,17 +194,34 @@ class ProcessControl:
                     if handles[pid].check().state != "T":
                         handles[pid].signal(signal.SIGSTOP)
                         stopped_here.append(pid)
-                except ProcessGone:
+                except ProcessGone as error:
                     self._drop(handles, pid)
+                    if isinstance(error, ProcessChanged):
+                        changed.add(pid)
             for handle in handles.values():
                 handle.wait_stopped(_STOP_SECONDS)
+            for pid in [pid for pid in handles if pid in stopped_here]:
+                try:
+                    handles[pid].check()
+                except ProcessChanged:
+                    # It became another program between the last look and the signal.
+                    _let_run(handles, [pid])
+                    self._drop(handles, pid)
+                    stopped_here.remove(pid)
+                    changed.add(pid)
+                except ProcessGone:
+                    continue
             suspects = [member.process for member in members.values() if member.suspect]
-            found = process_closure.close_over(self._scene(), suspects, self._protected, members)
+            scene = self._scene()
+            found = process_closure.close_over(scene, suspects, self._protected, members)
             self._check_ceiling(found)
             if len(found) == len(members):
                 break
             members = found
-        return members
+        for pid in sorted(changed):
+            outcome.not_checked.append(gap(
+                "process %d" % pid, "it became another program after it was found, and was left alone", "Run again."))
+        return members, [process for pid, process in scene.table.items() if pid not in members]
 
     @staticmethod
     def _drop(handles, pid):
@@ -369,6 +398,6 @@ def _let_run(handles, stopped_here):
     for pid in stopped_here:
         if pid in handles:
             try:
-                handles[pid].signal(signal.SIGCONT)
+                handles[pid].let_run()
             except ProcessGone:
                 continue

@@ -30,6 +30,10 @@ class ProcessGone(Exception):
     """The process has ended, or its number belongs to another one now, or it runs another program."""
 
 
+class ProcessChanged(ProcessGone):
+    """It lives, but runs another program than was found."""
+
+
 class ProcessHandle:
     """Signals for exactly the process that was found.
 
@@ -71,7 +75,7 @@ class ProcessHandle:
         if self._exe_file is not None:
             status = process_table.exe_status(self.process.where)
             if status is None or status.file != self._exe_file:
-                raise ProcessGone()
+                raise ProcessGone() if status is None else ProcessChanged()
         return now
 
     def signal(self, number):
@@ -87,6 +91,11 @@ class ProcessHandle:
                 raise ProcessGone() from error
             raise ResponseError("Process %d may not be signalled: %s." % (self.process.pid, error.strerror),
                                 "That takes root on the host (become).") from error
+
+    def let_run(self):
+        """Let it run again, whatever program it runs by now. :raises ProcessGone: it has ended."""
+        self._exe_file = None
+        self.signal(signal.SIGCONT)
 
     def wait_ended(self, seconds):
         """Wait until the process has ended, at most so long; return whether it has. A zombie has ended."""

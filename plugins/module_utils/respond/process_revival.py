@@ -4,12 +4,15 @@
 
 """Knowing again what was ended, when something starts it anew."""
 
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table
+
 
 class Ended:
     """What was ended, to know it again: ``programs`` (paths), ``contents`` (``(size, sha256)`` of executables that are
     no copies of packaged ones), ``before`` (identities of the processes that lived then, which are no revivals)."""
 
     def __init__(self):
+        self.namespaces = set()
         self.programs = set()
         self.contents = set()
         self.before = set()
@@ -17,10 +20,10 @@ class Ended:
     def add(self, members, evidence, living, packages):
         self.before.update(process.identity for process in living)
         for member in members:
-            self.before.add(member.process.identity)
             if not member.suspect or not member.program:
                 continue
             self.programs.add(member.program)
+            self.namespaces.add(process_table.read_link(member.process.where, "ns/mnt"))
             for name, path, size, sha256 in evidence.get(member.process.pid, ()):
                 if not name.endswith("/exe") or (size, sha256) in self.contents:
                     continue
@@ -35,8 +38,13 @@ class Ended:
         if program is None:
             return False
         # Where the genuine packaged program lies again, its processes are no revivals.
-        if program.path in self.programs and not (scene.on_host(process) and scene.vouched(program.path)):
-            return True
+        if program.path in self.programs:
+            if scene.on_host(process):
+                if not scene.vouched(program.path):
+                    return True
+            # The same path in another container is another file.
+            elif process_table.read_link(process.where, "ns/mnt") in self.namespaces:
+                return True
         status = scene.status(process)
         return (status is not None and any(status.size == size for size, _sha256 in self.contents)
                 and (status.size, scene.digest(process)) in self.contents)

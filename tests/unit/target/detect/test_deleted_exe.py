@@ -16,8 +16,10 @@ import time
 import psutil
 import pytest
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect import deleted_exe
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.detect import deleted_exe, deleted_exe_rules
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table, program_place
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
 from ansible_collections.ecsops.intrusion_response.tests.unit.target.practice_processes import (
     Packages,
     Practice,
@@ -427,3 +429,56 @@ def test_the_remedy_of_a_suspicious_one_names_it(practice):
     found = judge(practice, Packages({path: "agent"}, {path: b"third"}, {"agent": time.time()}))[pid]
     assert deleted_exe.as_finding(found)["remedy"]["args"] == {
         "state": "killed", "processes": [found.process.identity], "kill_verdicts": ["malicious", "suspicious"]}
+
+
+# -- what would hide it, or all ----------------------------------------------------------------------------------------
+
+
+def test_links_in_circles_at_its_path_hide_nothing(practice):
+    """Anybody can lay them below /tmp once the program runs."""
+    path = practice.program("tmp/d/x")
+    pid = practice.start(path, "600")
+    shutil.rmtree(os.path.dirname(path))
+    os.symlink("d", os.path.dirname(path))
+    assert rule_of(practice, pid, PackageDatabase) == "unowned"
+
+
+def test_a_process_that_cannot_be_judged_does_not_hide_the_others(practice):
+    pids = [practice.start_deleted("tmp/x%d" % number) for number in range(2)]
+
+    class Broken(Packages):
+        def owner_of(self, path):
+            if path.endswith("x0"):
+                raise ResponseError("broken")
+            return
+
+    detection = deleted_exe.find(practice.proc, packages=Broken())
+    assert [item.process.pid for item in detection.suspicions if item.process.pid in pids] == pids[1:]
+    assert "process %d" % pids[0] in [gap["what"] for gap in detection.not_checked]
+
+
+def test_a_path_too_long_for_the_kernel_to_tell_does_not_hide_it(practice, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(practice.path("deep/x")))
+    for _level in range(22):
+        os.mkdir("d" * 200)
+        os.chdir("d" * 200)
+    shutil.copy(shutil.which("sleep"), "x")
+    pid = practice.start("./x", "600")
+    assert rule_of(practice, pid) == "nameless_file"
+    os.unlink("x")
+    found = judge(practice)[pid]
+    assert (found.rule.id, found.verdict) == ("deleted_exe.nameless", "malicious")
+    json.dumps(deleted_exe.as_finding(found))
+
+
+def test_an_application_in_an_open_directory_that_was_deployed_anew_is_not_malicious(practice):
+    path = practice.program("app/server")
+    os.chmod(os.path.dirname(path), 0o777)
+    pid = practice.start(path, "600")
+    os.rename(practice.program("app/new", extra=b"2"), path)
+    # Everything of this test lies below /tmp, where nothing of the kind is believed.
+    place = program_place.reason("/app/server", str(practice.folder))
+    assert place == "open_directory"
+    found = judge(practice)[pid]
+    found.facts.__dict__["place"] = place
+    assert deleted_exe_rules.decide(found.facts).id == "deleted_exe.replaced_unowned"

@@ -18,7 +18,7 @@ ORDINARY = dict(
     content="unowned", disk_content="unowned", changed_since_start=None, unlinked_by_upgrade=True,
     clock_contradicts=False, own_chain=False, place=None, masquerade=None, packet_socket=False, mounted=True,
     removed_packages="", sealed=False, runtime=None, same_bytes_as=None, claims_runtime=False,
-    runtime_changed_since_start=False)
+    runtime_changed_since_start=False, links=0)
 # The path of a package, another file there now, as packaged; the package unpacked while the process ran.
 UPGRADED = dict(at_path="other", owner="nginx", content="mismatch", disk_content="match", changed_since_start=True,
                 place="system_directory")
@@ -65,6 +65,11 @@ TABLE = [
     ("/usr/bin/bsd-port/udevd", dict(place="foreign_directory"), "unowned", "malicious"),
     ("/dev/shm/sleep", dict(place="world_writable"), "unowned", "malicious"),
     ("/dev/shm/sleep, another file there since", dict(place="world_writable", at_path="other"), "unowned", "malicious"),
+    ("mode 777, deployed anew", dict(place="open_directory", at_path="other"), "replaced_unowned", "suspicious"),
+    ("mode 777, nothing left", dict(place="open_directory"), "unowned", "malicious"),
+    ("deeper than the kernel tells", dict(kind="nameless", at_path="unknown"), "nameless", "malicious"),
+    ("deeper than the kernel tells, still there", dict(kind="nameless", at_path="unknown", links=1), "nameless_file",
+     "suspicious"),
     ("/tmp/x on a host without package database", dict(place="world_writable", database="none"), "unowned",
      "malicious"),
     ("/usr/bin/.sshd", dict(place="hidden"), "unowned", "malicious"),

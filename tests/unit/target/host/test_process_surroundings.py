@@ -188,6 +188,15 @@ def test_packet_and_raw_sockets():
         assert (found[packet.fileno()], found[raw.fileno()]) == ("packet", "raw")
 
 
+def test_a_socket_with_a_made_up_row_for_a_name_hides_no_other():
+    with socket.socket() as server, socket.socket(socket.AF_UNIX) as liar:
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        liar.bind(b"\0x\na: 2 0 0 1 1 %d /run/systemd/notify" % os.fstat(server.fileno()).st_ino)
+        found = {entry["fd"]: entry["protocol"] for entry in process_sockets.sockets("/proc/self")}
+        assert found[server.fileno()] == "tcp"
+
+
 def test_a_process_without_sockets(practice):
     pid = practice.start(practice.program("bin/x"), "600")
     assert process_sockets.sockets("/proc/%d" % pid) == []
@@ -228,6 +237,8 @@ def test_directories_that_all_may_write_to(tmp_path):
     tmp_path.chmod(0o777)
     assert program_place.reason("/srv/upload/a/gone/x", str(tmp_path), {}.get) is None
     (tmp_path / "srv/upload").chmod(0o777)
+    assert program_place.reason("/srv/upload/a/gone/x", str(tmp_path), {}.get) == "open_directory"
+    (tmp_path / "srv/upload").chmod(0o1777)
     assert program_place.reason("/srv/upload/a/gone/x", str(tmp_path), {}.get) == "world_writable"
 
 

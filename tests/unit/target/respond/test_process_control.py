@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import Outcome
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_table
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.packages import PackageDatabase
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import (
     process_closure,
     process_control,
@@ -566,3 +567,113 @@ def test_finding_what_runs_from_paths(practice):
     found = {process.pid for process in process_control.find_running_from(paths, practice.proc)}
     assert found == {directory, single, linked, scripted}
     assert neighbour not in found
+
+
+# -- what an intruder says of himself ----------------------------------------------------------------------------------
+
+
+def packaged_script(practice):
+    script = practice.path("sbin/firewalld")
+    with open(script, "w") as stream:
+        stream.write("read line < %s\n" % practice.fifo())
+    packages = packages_of_host(**{script: "firewalld"})
+    packages.contents[script] = read(script)
+    return script, packages
+
+
+def test_a_packaged_script_is_not_stopped_because_a_bot_says_that_it_runs_it(practice):
+    script, packages = packaged_script(practice)
+    innocent = practice.start(SHELL, script)
+    fake = practice.program("tmp/python3", source="sh")
+    pid = practice.start("python3", script, executable=fake)
+    wait_for(lambda: reads(innocent, script))
+    os.unlink(fake)
+    assert set(members(practice, pid, packages=packages)) == {pid}
+
+
+def test_a_watcher_does_not_hide_behind_a_packaged_script_in_its_arguments(practice):
+    bot = practice.program("tmp/bots/bot")
+    script = practice.path("sbin/firewalld")
+    with open(script, "w") as stream:
+        stream.write("%s 600 &\nwait\n" % bot)
+    packages = packages_of_host(**{script: "firewalld"})
+    packages.contents[script] = read(script)
+    watcher = practice.start("python3", script, executable=practice.program("tmp/w/python3", source="sh"))
+    wait_for(lambda: process_pids_below(watcher))
+    practice.show_descendants(watcher)
+    assert watcher in members(practice, process_pids_below(watcher)[0], packages=packages)
+
+
+def test_a_path_that_only_begins_alike_is_no_reference(practice):
+    bot = practice.program("tmp/bots/ssh", extra=b"bot")
+    pid = practice.start(bot, "600")
+    os.unlink(bot)
+    shell = practice.program("tmp/other/.agent", source="sh")
+    innocent = practice.start(shell, "-c", "read line < %s" % practice.fifo(),
+                              env={"SSH_AUTH_SOCK": bot + "-x/agent.1", "OTHER": "/opt" + bot})
+    assert innocent not in members(practice, pid)
+
+
+def test_links_in_circles_keep_nobody_alive(practice):
+    shell = practice.program("tmp/d/x", source="sh")
+    bot = practice.program("tmp/d/bot")
+    pid = practice.start(shell, "-c", "%s 600 & wait" % bot)
+    wait_for(lambda: process_pids_below(pid))
+    practice.show_descendants(pid)
+    shutil.rmtree(os.path.dirname(bot))
+    os.symlink("d", os.path.dirname(bot))
+    assert len(members(practice, pid, packages=PackageDatabase("/"))) == 2
+
+
+def test_a_suspect_that_became_another_program_is_told(practice):
+    path = practice.program("tmp/x", source="sh")
+    fifo = practice.fifo()
+    pid = practice.start(path, "-c", "read line < %s; exec sleep 600" % fifo)
+    acting = control(practice)
+    plan = acting.decide(processes(practice, pid), "killed")
+    with open(fifo, "w") as stream:
+        stream.write("go\n")
+    wait_for(lambda: os.readlink("/proc/%d/exe" % pid) != path)
+    outcome = Outcome()
+    acting.apply(plan, outcome)
+    assert [gap["what"] for gap in outcome.not_checked] == ["process %d" % pid]
+
+
+def test_what_starts_while_evidence_is_written_is_a_revival(practice, monkeypatch):
+    bot = practice.program("tmp/bot")
+    pid = practice.start(bot, "600")
+    acting = control(practice)
+    plan = acting.decide(processes(practice, pid), "killed")
+    late = []
+    original = process_control.ProcessControl._keep_evidence
+
+    def keep(*arguments):
+        kept = original(*arguments)
+        if not late:
+            late.append(practice.start(bot, "600"))
+        return kept
+
+    monkeypatch.setattr(process_control.ProcessControl, "_keep_evidence", keep)
+    outcome = Outcome()
+    acting.apply(plan, outcome)
+    assert told(outcome) == [("done", "process.killed", pid), ("done", "process.killed", late[0])]
+
+
+def test_a_later_round_that_fails_does_not_lose_what_the_first_did(practice, monkeypatch):
+    bot = practice.program("tmp/bot")
+    pid = practice.start(bot, "600")
+    acting = control(practice, max_processes=2)
+    plan = acting.decide(processes(practice, pid), "killed")
+    original = process_control.ProcessControl._revived
+    back = []
+
+    def revived(*arguments):
+        back.extend(practice.start(bot, "600") for _number in range(3))
+        return original(*arguments)
+
+    monkeypatch.setattr(process_control.ProcessControl, "_revived", revived)
+    outcome = Outcome()
+    acting.apply(plan, outcome)
+    assert told(outcome) == [("done", "process.killed", pid)]
+    assert "more than max_processes" in outcome.not_checked[0]["reason"]
+    assert all(runs(other) for other in back)
