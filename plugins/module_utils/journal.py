@@ -52,7 +52,8 @@ def append(path, entry):
     ``seq`` (from 1), ``prev`` and ``hash`` are filled in here. Writers in several processes wait for
     each other; the line is on the disk when this returns. The file is made with mode 0600 and its
     directory with 0700. After a crash in the midst of a line the remains stay where they are, on a
-    line of their own, and the chain goes on from the last whole line.
+    line of their own, and the chain goes on from the last whole line. After the newest lines were cut off
+    or changed, the next line follows the one that is missing, so that the gap shows for good.
 
     :raises ResponseError: the entry is no JSON, or the journal cannot be written; then it is as before.
     """
@@ -68,8 +69,9 @@ def append(path, entry):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = _regular_size(descriptor, path)
         unfinished, last = _newest_entry(descriptor, size)
-        entry["seq"] = last["seq"] + 1 if last else 1
-        entry["prev"] = last["hash"] if last else GENESIS
+        number, digest = _expected_end(_read_head(path), last)
+        entry["seq"] = number + 1
+        entry["prev"] = digest
         entry["hash"] = entry_hash(entry)
         line = canonical(entry).encode("ascii") + b"\n"
         if unfinished:
@@ -143,7 +145,7 @@ def _check(content, newest):
 def _parse(line):
     """Return the entry on ``line`` (bytes) or ``None`` when it is none."""
     try:
-        entry = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        entry = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("hash"), str):
@@ -155,6 +157,13 @@ def _parse(line):
 
 def _refuse_constant(name):
     raise ValueError("%s is no JSON" % name)
+
+
+def _finite(digits):
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("%s is too large" % digits)
+    return value
 
 
 def _newest_entry(descriptor, size):
@@ -171,6 +180,19 @@ def _newest_entry(descriptor, size):
         if length == size:
             return unfinished, None
         length = min(length * 4, size)
+
+
+def _expected_end(kept, last):
+    """Return ``(number, hash)`` of the line which the next one follows.
+
+    Where lines were cut off since, that is the line which is gone: the new one shall not close the gap over them.
+    """
+    ending = (last["seq"], last["hash"]) if last else (0, GENESIS)
+    if kept is not None and kept[0].isdigit() and len(kept[1]) == len(GENESIS):
+        number = int(kept[0])
+        if number > ending[0] or (number == ending[0] and kept[1] != ending[1]):
+            return number, kept[1]
+    return ending
 
 
 def _write_whole(descriptor, line, old_size, path):

@@ -177,9 +177,14 @@ def test_a_record_of_the_newest_line_that_lags_behind_is_fine(path):
 
 
 def test_after_a_crash_in_the_midst_of_a_line_the_chain_goes_on_and_the_remains_stay(path):
-    write(path, 3)
+    write(path, 2)
+    with open(journal.head_path(path)) as stream:
+        head = stream.read()
+    write(path, 1)
     lines = lines_of(path)
     put(path, lines[:2] + [lines[2][:50]])
+    with open(journal.head_path(path), "w") as stream:
+        stream.write(head)
     journal.append(path, {"task": "after the crash"})
     entries, problems = journal.read(path)
     assert [entry["seq"] for entry in entries] == [1, 2, 3]
@@ -193,6 +198,31 @@ def test_a_last_line_that_lost_only_its_end_is_kept_in_the_chain(path):
     journal.append(path, {"task": "next"})
     assert journal.verify(path) == []
     assert len(lines_of(path)) == 3
+
+
+@pytest.mark.parametrize("tamper, said", [
+    (last_removed, ["Line 4 does not follow the line before it (number 5 after 3)"]),
+    (all_removed, ["Line 1 does not follow the line before it (number 5 after 0)"]),
+    (last_changed_and_hashed_again, ["Line 5 does not follow the line before it (number 5 after 4)"]),
+], ids=lambda value: getattr(value, "__name__", None))
+def test_the_next_line_does_not_hide_that_the_newest_were_cut_off_or_changed(path, tamper, said):
+    write(path)
+    lines = lines_of(path)
+    tamper(lines)
+    put(path, lines)
+    write(path, 3)
+    problems = journal.verify(path)
+    assert len(problems) == len(said)
+    for problem, beginning in zip(problems, said):
+        assert problem.startswith(beginning)
+
+
+def test_a_number_beyond_all_bounds_is_damage(path):
+    write(path)
+    lines = lines_of(path)
+    lines[1] = lines[1].replace(b'"step 1"', b"1e999")
+    put(path, lines)
+    assert journal.verify(path)[0].startswith("Line 2 is not a journal entry")
 
 
 def test_lines_longer_than_a_block_are_found_again(path):
