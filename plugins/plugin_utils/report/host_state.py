@@ -15,7 +15,7 @@ What was undone is open again. What could not be looked at again stays as it was
 
 import json
 
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import MODULE_PREFIX
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import MODULE_PREFIX, STATUSES
 
 # In the order in which the site runs them.
 PHASES = ("snapshot", "triage", "contain", "cleanup", "antivirus", "hardening", "waf_dns", "undo", "report")
@@ -37,11 +37,46 @@ _NOT_SCOPE = ("state", "max_processes", "max_files", "max_bytes", "reinstall", "
               "password", "old_passwords", "rotate_password", "restored_tools", "kill_verdicts")
 
 
+# The parts of a row that the report relies on, with what stands for a missing or broken one. A row came from a host,
+# which may be in the intruder's hands: one host shall not cost the others their report.
+_SHAPES = {
+    "findings": {"rule": "unnamed", "verdict": "undetermined", "severity": "high", "message": "It came without a message.",
+                 "subject": {}, "observables": {}, "attack": [], "remedy": None},
+    "actions": {"rule": "unnamed", "message": "It came without a message.", "status": "refused", "subject": {},
+                "undo": None},
+    "not_checked": {"what": "something unnamed", "reason": "none was given", "hint": None},
+    "evidence": {"name": "unnamed", "size": None, "sha256": None, "sealed": None},
+}
+
+
+def _whole(row, shape):
+    """Return a row with all its parts, each of the type that the report can show."""
+    result = dict(row)
+    for key, default in shape.items():
+        value = row.get(key)
+        if default is None:
+            fits = value is None or isinstance(value, dict if key in ("remedy", "undo") else (str, int))
+        else:
+            fits = isinstance(value, type(default))
+        result[key] = value if fits else default
+    if "attack" in shape:
+        result["attack"] = [str(item) for item in result["attack"]]
+    if "status" in shape and result["status"] not in STATUSES:
+        result["status"] = "refused"
+    for key in ("remedy", "undo"):
+        if isinstance(result.get(key), dict):
+            args = result[key].get("args")
+            result[key] = dict(result[key], module=str(result[key].get("module")),
+                               args=args if isinstance(args, dict) else {})
+    return result
+
+
 class _Run:
     """One journal entry with what the state needs of it."""
 
     def __init__(self, entry):
         self.entry = entry
+        self._rows = {}
         self.seq = entry.get("seq", 0)
         self.module = short_name(str(entry.get("module") or ""))
         self.args = entry.get("args") if isinstance(entry.get("args"), dict) else {}
@@ -52,9 +87,12 @@ class _Run:
                                  if key not in _NOT_SCOPE and value is not None}, sort_keys=True)
 
     def rows(self, key):
-        """Return a list of dicts from the entry, whatever a damaged journal holds there."""
-        value = self.entry.get(key)
-        return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+        """Return a list of whole rows from the entry, whatever a hostile host or a damaged journal put there."""
+        if key not in self._rows:
+            value = self.entry.get(key)
+            self._rows[key] = [_whole(row, _SHAPES[key]) for row in value if isinstance(row, dict)] \
+                if isinstance(value, list) else []
+        return self._rows[key]
 
 
 def short_name(module):
@@ -269,8 +307,15 @@ def _failures(runs):
 
 def _succeeded_later(run, runs):
     return any(other.seq > run.seq and other.module == run.module and not other.failed
-               and other.args.get("state") == run.args.get("state") and (run.check_mode or not other.check_mode)
+               and _same_step(run, other) and (run.check_mode or not other.check_mode)
                for other in runs)
+
+
+def _same_step(run, other):
+    if not run.args:
+        # A module that crashed, or whose connection was lost, has told no arguments.
+        return other.phase == run.phase
+    return other.args.get("state") == run.args.get("state")
 
 
 def _segments(runs):

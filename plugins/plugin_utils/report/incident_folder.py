@@ -44,6 +44,7 @@ def read_incident(directory):
     if not isinstance(header, dict):
         raise ResponseError("%s is damaged: it is not a JSON object." % path, "Restore it from a backup.")
     header.setdefault("id", os.path.basename(os.path.abspath(directory)))
+    header.setdefault("opened", None)
     return header, _journals(os.path.join(directory, "journal"), header["id"])
 
 
