@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import typing
@@ -32,6 +33,9 @@ LOCAL = ("local", "ansible.builtin.local")
 
 # Big evidence comes in slices, so that neither side holds a file of gigabytes in memory.
 SLICE_BYTES = 8 * 1024 * 1024
+
+# Left free for journals and report.
+SPARE_BYTES = 256 * 1024 * 1024
 
 # The secret that a module needs from the controller: module -> option, file name, states that need it.
 SECRETS = {"redis_auth": ("password", "redis.password", ("secured",))}
@@ -60,13 +64,20 @@ class ActionModule(IncidentAction):
         try:
             result.update(self._run_with_toolkit(args))
             result["evidence"] = self._seal_all(incident, result.get("evidence") or [], result)
-            if short_name in VERIFIERS and not result.get("failed"):
+            wanted = short_name in VERIFIERS and args.get("state", "present") == "present"
+            if wanted and not result.get("failed"):
+                if not result["evidence"] and not self._task.check_mode:
+                    raise ResponseError(f"{short_name} brought nothing to the controller that could be verified.",
+                                        "Look at the host, and run again.")
                 result["verified"] = [
                     VERIFIERS[short_name](incident.path(item["sealed"])) for item in result["evidence"]]
         except AnsibleConnectionFailure as error:
-            result.update(failed=True, msg=f"Lost the connection to the host: {error}",
-                          not_checked=[gap(short_name, "the host could not be reached",
-                                           "Mend the connection, then run again.")])
+            result.update(failed=True, msg=f"Lost the connection to the host: {error}")
+            result.setdefault("not_checked", []).append(gap(
+                short_name, "the host could not be reached", "Mend the connection, then run again."))
+            # Lost while evidence was fetched: what was done is on record, the bytes are for the next run.
+            result["evidence"] = [{key: value for key, value in item.items() if key != "content"}
+                                  for item in result.get("evidence") or [] if isinstance(item, dict)]
             # Ansible takes an unreachable host out of the play, before it could be reported. Our
             # playbooks ask for a failure instead, which their rescue turns into an entry of the report.
             if not self.variable("intrusion_response_rescue_unreachable", False):
@@ -158,17 +169,28 @@ class ActionModule(IncidentAction):
         """Seal what the result names; an item that cannot be had is told in ``not_checked`` and fails the task."""
         told = []
         for item in evidence:
-            content = item.pop("content", None)
-            entry = {key: item[key] for key in ("name", "path", "size", "sha256")}
+            try:
+                content = item.pop("content", None)
+                entry = {"name": str(item["name"]), "path": str(item["path"]), "size": int(item["size"]),
+                         "sha256": str(item["sha256"])}
+                if entry["size"] < 0:
+                    raise ValueError("a negative size")
+            except (AttributeError, KeyError, TypeError, ValueError):
+                result.setdefault("not_checked", []).append(gap(
+                    "a piece of evidence", "the host named it in a way that cannot be read",
+                    "Somebody on the host may answer in the module's place: look at it from a rescue system."))
+                result.update(failed=True, msg="The host named evidence in a way that cannot be read.")
+                continue
+            item = {**item, **entry}
             try:
                 entry["sealed"] = incident.sealed(self.host, item["name"], item["sha256"])
                 if entry["sealed"] is None:
                     if content is None:
-                        chunks = self._slices(item)
+                        chunks = self._slices(item, incident)
                     else:
-                        chunks = [zlib.decompress(base64.b64decode(content))]
+                        chunks = [_unpacked(content, item["size"])]
                     entry["sealed"] = incident.seal(self.host, item["name"], item["sha256"], chunks)
-            except (ResponseError, OSError) as error:
+            except (ResponseError, OSError, ValueError, TypeError, KeyError) as error:
                 entry.update(sealed=None, error=str(error))
                 result.setdefault("not_checked", []).append(gap(
                     f"evidence {item['name']}", error,
@@ -177,18 +199,35 @@ class ActionModule(IncidentAction):
             told.append(entry)
         return told
 
-    def _slices(self, item: dict[str, typing.Any]) -> typing.Iterator[bytes]:
+    def _slices(self, item: dict[str, typing.Any], incident: IncidentStore) -> typing.Iterator[bytes]:
+        # The size is the host's word: a lie shall not fill the disk that holds the journals of all hosts.
+        if item["size"] > shutil.disk_usage(incident.root).free - SPARE_BYTES:
+            raise ResponseError(
+                f"{item['path']} has {item['size']} bytes, for which the controller has no room.",
+                "Free some space, or point intrusion_response_incidents_dir at another file system.")
         offset = 0
         while offset < item["size"]:
             slice_ = self._execute(
                 MODULE_PREFIX + "evidence_slice", {"path": item["path"], "offset": offset, "length": SLICE_BYTES})
             if slice_.get("failed"):
                 raise ResponseError(f"{item['path']} could not be read from the host: {slice_.get('msg')}")
-            chunk = zlib.decompress(base64.b64decode(slice_["data"]))
+            chunk = _unpacked(slice_["data"], min(SLICE_BYTES, item["size"] - offset))
             if not chunk:
                 raise ResponseError(f"{item['path']} has become shorter than the {item['size']} bytes announced.")
             offset += len(chunk)
             yield chunk
+
+
+def _unpacked(content: str, size: int) -> bytes:
+    """Return the bytes that the host packed; never more than it announced."""
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(base64.b64decode(content), size + 1)
+    except (ValueError, TypeError, zlib.error) as error:
+        raise ResponseError(f"What the host sent cannot be unpacked: {error}.") from error
+    if len(data) > size:
+        raise ResponseError("The host sent more than it announced.")
+    return data
 
 
 def _wheel_for(wanted: dict[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -38,7 +39,10 @@ DEFAULT_DIRECTORY = "incidents"
 # password and its journal again. After that a run without a name opens a new one.
 CONTINUE_SECONDS = 24 * 3600
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+# Longer than any step of a run, shorter than the pause between two days' runs.
+ACTIVE_SECONDS = 3600
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 PASSWORD_LENGTH = 32
 
@@ -61,7 +65,7 @@ class IncidentStore:
             for entry in os.scandir(directory):
                 with contextlib.suppress(OSError, ValueError, KeyError):
                     with open(os.path.join(entry.path, "incident.json"), encoding="utf-8") as stream:
-                        found.append((json.load(stream)["opened"], entry.name))
+                        found.append((str(json.load(stream)["opened"]), entry.name))
         return [name for opened, name in sorted(found)]
 
     @classmethod
@@ -88,6 +92,7 @@ class IncidentStore:
         :raises ResponseError: the id is not a plain name, or the folder cannot be written.
         """
         now = now or datetime.datetime.now(datetime.timezone.utc)
+        name = None if name is None else str(name)
         if name is not None and not _NAME.match(name):
             raise ResponseError(
                 f"'{name}' is not an incident id.",
@@ -114,9 +119,17 @@ class IncidentStore:
         known = cls.known(directory)
         if not known:
             return None
-        with open(os.path.join(directory, known[-1], "incident.json"), encoding="utf-8") as stream:
-            opened = datetime.datetime.fromisoformat(json.load(stream)["opened"])
-        return known[-1] if (now - opened).total_seconds() < CONTINUE_SECONDS else None
+        try:
+            with open(os.path.join(directory, known[-1], "incident.json"), encoding="utf-8") as stream:
+                opened = datetime.datetime.fromisoformat(json.load(stream)["opened"])
+        except (TypeError, ValueError):
+            return None
+        if (now - opened).total_seconds() < CONTINUE_SECONDS:
+            return known[-1]
+        # A run that began before the day was over stays in its incident: its report shall tell of all of it.
+        active = max((os.stat(path).st_mtime for path in glob.iglob(
+            os.path.join(glob.escape(os.path.join(directory, known[-1])), "journal", "*.jsonl"))), default=0)
+        return known[-1] if now.timestamp() - active < ACTIVE_SECONDS else None
 
     def path(self, *parts: str) -> str:
         """Return a path inside the incident's folder."""
@@ -130,17 +143,13 @@ class IncidentStore:
     def sealed(self, host: str, name: str, sha256: str) -> str | None:
         """Return where this very evidence is sealed already, relative to the incident's folder, or ``None``."""
         target = self._evidence_path(host, name)
-        digest = hashlib.sha256()
-        try:
-            with open(target, "rb") as stream:
-                for chunk in iter(lambda: stream.read(1024 * 1024), b""):
-                    digest.update(chunk)
-        except FileNotFoundError:
-            return None
-        return os.path.relpath(target, self.root) if digest.hexdigest() == sha256 else None
+        for path in (target, _beside(target, sha256)):
+            if _digest_of(path) == sha256:
+                return os.path.relpath(path, self.root)
+        return None
 
     def seal(self, host: str, name: str, sha256: str, chunks: typing.Iterable[bytes]) -> str:
-        """Write evidence, check its hash, make it read-only.
+        """Write evidence, check its hash, make it read-only. What is sealed stays: other bytes of its name go beside it.
 
         :param chunks: the bytes of the file, in order. :return: its path relative to the incident's folder.
         :raises ResponseError: the bytes are not those that the host named.
@@ -161,6 +170,8 @@ class IncidentStore:
                     f"The evidence {name} of {host} changed on its way: its hash is not the one that was announced.",
                     "Run again; if it stays so, somebody on the host writes to its quarantine.")
             os.chmod(partial, 0o400)
+            if _digest_of(target) not in (None, sha256):
+                target = _beside(target, sha256)
             os.replace(partial, target)
         except BaseException:
             os.unlink(partial)
@@ -197,6 +208,21 @@ class IncidentStore:
             raise ResponseError(
                 f"The host {host} named an evidence file '{name}' that would lie outside of the incident.")
         return self.path("evidence", file_name(host), *parts)
+
+
+def _digest_of(path: str) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            for chunk in iter(lambda: stream.read(1024 * 1024), b""):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+def _beside(target: str, sha256: str) -> str:
+    return f"{target}.{hashlib.sha256(str(sha256).encode()).hexdigest()[:16]}"
 
 
 def file_name(host: str) -> str:

@@ -140,6 +140,34 @@ def test_evidence_that_cannot_be_sealed_fails_the_task_and_is_told(tmp_path, mon
     assert journal(tmp_path)[0]["failed"] is True
 
 
+@pytest.mark.parametrize("item", [
+    {}, None, 7, evidence(b"ELF", size=-1), evidence(b"ELF", size="x"), dict(evidence(b"ELF"), content="!"),
+    dict(evidence(b"ELF"), content=base64.b64encode(b"no zlib").decode()), dict(evidence(b"ELF"), content=5),
+    evidence(b"A" * 10**6, size=3), evidence(b"ELF", inline=False, size=10**18),
+])
+def test_whatever_a_host_says_of_evidence_is_on_record_as_a_failure(tmp_path, monkeypatch, item):
+    answer = {"changed": True, "actions": [{"rule": "r", "status": "done"}], "evidence": [item]}
+    result = Step(tmp_path, "deleted_exe", {}, [answer]).answer(monkeypatch)
+    assert result["failed"]
+    (entry,) = journal(tmp_path)
+    assert entry["failed"] and entry["actions"] and entry["not_checked"]
+
+
+def test_a_connection_lost_while_evidence_is_fetched_keeps_what_was_done(tmp_path, monkeypatch):
+    answer = {"actions": [{"rule": "r"}], "not_checked": [{"what": "w"}],
+              "evidence": [evidence(b"ELF", inline=False), evidence(b"ELF", name="b")]}
+    Step(tmp_path, "deleted_exe", {}, [answer, AnsibleConnectionFailure("timed out")]).answer(monkeypatch)
+    (entry,) = journal(tmp_path)
+    assert entry["actions"] == [{"rule": "r"}] and len(entry["not_checked"]) == 2
+    assert not any("content" in item for item in entry["evidence"])
+
+
+def test_a_snapshot_that_brings_nothing_is_none(tmp_path, monkeypatch):
+    assert Step(tmp_path, "host_archive", {}, [{"changed": True}]).answer(monkeypatch)["failed"]
+    assert not Step(tmp_path, "host_archive", {}, [{}], check_mode=True).answer(monkeypatch).get("failed")
+    assert not Step(tmp_path, "host_archive", {"state": "absent"}, [{}]).answer(monkeypatch).get("failed")
+
+
 @pytest.mark.parametrize(("rescue", "unreachable"), [(False, True), (True, False)])
 def test_a_lost_host_is_on_record_and_a_playbook_may_rescue_it(tmp_path, monkeypatch, rescue, unreachable):
     step = Step(tmp_path, "deleted_exe", {}, [AnsibleConnectionFailure("timed out")],

@@ -111,3 +111,22 @@ def test_a_service_keeps_the_password_of_an_earlier_incident(folder):
 def test_a_generated_password_satisfies_the_policy():
     value = generate_password()
     assert len(value) == 32 and value.isalnum() and not value.islower() and not value.isupper()
+
+
+def test_sealed_evidence_is_never_replaced_by_other_bytes_of_its_name(tmp_path):
+    store = IncidentStore.open(str(tmp_path), "x")
+    first, second = (store.seal("web1", "a/exe", hashlib.sha256(content).hexdigest(), [content])
+                     for content in (b"one", b"two"))
+    assert first != second
+    for path, content in ((first, b"one"), (second, b"two")):
+        assert (tmp_path / "x" / path).read_bytes() == content
+        assert store.sealed("web1", "a/exe", hashlib.sha256(content).hexdigest()) == path
+
+
+def test_a_run_that_crosses_the_end_of_the_day_stays_in_its_incident(tmp_path):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    day = datetime.timedelta(days=1)
+    store = IncidentStore.open(str(tmp_path), None, now - day - datetime.timedelta(minutes=1))
+    store.record("web1", {"module": "x"})
+    assert IncidentStore.open(str(tmp_path), None, now).name == store.name
+    assert IncidentStore.open(str(tmp_path), None, now + datetime.timedelta(hours=2)).name != store.name
