@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import time
 import typing
 
@@ -21,6 +22,7 @@ from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.incident
     DEFAULT_DIRECTORY,
     IncidentStore,
 )
+from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.visible import pieces
 
 # In bytes of JSON. A longer argument would repeat itself in every line of the journal.
 LONGEST_ARGUMENT = 4096
@@ -83,6 +85,10 @@ class IncidentAction(ActionBase):
             self.record(incident, result, args)
         except ResponseError as error:
             result.update(failed=True, msg=str(error))
+        # The journal holds the very text; what Ansible prints as it is shall not steer the operator's terminal.
+        for name in ("msg", "warnings", "diff"):
+            if name in result:
+                result[name] = _printable(result[name])
         return result
 
     def _entry(self, result: dict[str, typing.Any], args: dict[str, typing.Any] | None) -> dict[str, typing.Any]:
@@ -105,6 +111,17 @@ class IncidentAction(ActionBase):
             "evidence": result.get("evidence", []),
             "summary": result.get("summary", {}),
         }
+
+
+def _printable(value: typing.Any) -> typing.Any:
+    """Return text, or what holds it, with control characters and the like spelled out; lines and tabs stay."""
+    if isinstance(value, str):
+        return re.sub(r"[^\n\t]+", lambda plain: "".join(text for _kind, text in pieces(plain[0], len(plain[0]))[0]), value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _printable(item) for key, item in value.items()}
+    return value
 
 
 def _brief(value: typing.Any) -> typing.Any:

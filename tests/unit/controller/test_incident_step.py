@@ -103,6 +103,16 @@ def test_a_module_that_broke_off_is_told_by_what_it_left(tmp_path, monkeypatch, 
     assert journal(tmp_path)[0]["msg"] == told
 
 
+def test_what_ansible_prints_does_not_steer_the_terminal(tmp_path, monkeypatch):
+    evil = "a\x1b]0;x\x07\u202eb\nc"
+    answer = {"failed": True, "msg": evil, "warnings": [evil], "diff": [{"before": evil, "before_header": evil}]}
+    result = Step(tmp_path, "deleted_exe", {}, [answer]).answer(monkeypatch)
+    shown = r"a\e]0;x\x07\u202eb" + "\nc"
+    assert (result["msg"], result["warnings"]) == (shown, [shown])
+    assert result["diff"] == [{"before": shown, "before_header": shown}]
+    assert journal(tmp_path)[0]["msg"] == evil
+
+
 def test_a_long_argument_goes_into_the_journal_as_its_hash(tmp_path, monkeypatch):
     args = {"state": "reported", "indicators": [{"name": "x" * 100}] * 50}
     for _turn in range(2):
