@@ -30,6 +30,7 @@ REASONS = {
     "wrong_cname": ("weak", "high"),
     "disagreement": ("undetermined", "high"),
     "partly_behind_waf": ("undetermined", "high"),
+    "waf_unseen": ("undetermined", "medium"),
     "other_edge": ("undetermined", "medium"),
     "unknown_address": ("undetermined", "medium"),
     "unknown_target": ("undetermined", "medium"),
@@ -95,7 +96,8 @@ class _Seen:
         if at_waf and request.expected_cname is not None and not assigned:
             return "wrong_cname"
         if at_waf:
-            return "waf"
+            # Whether the WAF's name leads to the WAF, or is switched to bypass, is in what it answers.
+            return "waf_unseen" if self.path.end == "unknown" else "waf"
         if self.vendor is not None:
             return "edge"
         if self.path.end == "unknown":
@@ -154,6 +156,13 @@ def judge(request, facts, now, vendors=VENDORS):
             "%s leads to %s (%s), not to %s, which the WAF assigned to this domain." % (
                 request.name, _last_target(telling, "wrong_cname"), vendor.title, request.expected_cname),
             _set_cname(request, facts, cache))
+    if "waf_unseen" in kinds and kinds <= {"waf", "waf_unseen"}:
+        path = next(item.path for item in telling if item.kind == "waf_unseen")
+        return answer(
+            "waf_unseen",
+            "%s leads to the WAF's name %s, but where that name leads could not be asked (%s): it may be switched to "
+            "bypass." % (request.name, _last_target(telling, "waf_unseen"), path.detail),
+            "Ask again from where the name servers of the WAF can be reached.")
     if kinds == {"waf"} and silent:
         return answer(
             "partly_behind_waf",
@@ -170,8 +179,8 @@ def _neither(request, facts, telling, kinds, vendor, answer, cache):
     name = request.name
     remedy = _set_cname(request, facts, cache)
     first = {item.kind: item.path for item in reversed(telling)}
-    if "waf" in kinds:
-        other = next(item for item in telling if item.kind != "waf")
+    if kinds & {"waf", "waf_unseen"}:
+        other = next(item for item in telling if item.kind not in ("waf", "waf_unseen"))
         return answer(
             "partly_behind_waf",
             "%s leads to the WAF by one address family and elsewhere (%s) by the other: that way may go past the "
@@ -224,7 +233,7 @@ def _behind_or_switching(request, facts, seen, vendor, vendors, now, cache):
             continue
         item = _Seen(cached.path, request, vendors)
         # An absent address is no way past the WAF.
-        if item.kind not in ("waf", "nodata", "unknown"):
+        if item.kind not in ("waf", "waf_unseen", "nodata", "unknown"):
             fresh = [other.path for other in seen.get(cached.rdtype, [])]
             stale.append((_ttl_left(cached.path, fresh), cached, item))
     where = "%s (%s)" % (vendor.title if vendor is not None else "the name that the WAF assigned",
