@@ -116,7 +116,7 @@ class IncidentAction(ActionBase):
 def _printable(value: typing.Any) -> typing.Any:
     """Return text, or what holds it, with control characters and the like spelled out; lines and tabs stay."""
     if isinstance(value, str):
-        return re.sub(r"[^\n\t]+", lambda plain: "".join(text for _kind, text in pieces(plain[0], len(plain[0]))[0]), value)
+        return re.sub(r"[^\n\t]+", lambda run: "".join(part for _kind, part in pieces(run[0], len(run[0]))[0]), value)
     if isinstance(value, list):
         return [_printable(item) for item in value]
     if isinstance(value, dict):

@@ -149,7 +149,7 @@ class IncidentStore:
         return None
 
     def seal(self, host: str, name: str, sha256: str, chunks: typing.Iterable[bytes]) -> str:
-        """Write evidence, check its hash, make it read-only. What is sealed stays: other bytes of its name go beside it.
+        """Write evidence, check its hash, make it read-only. What is sealed stays; others of its name go beside it.
 
         :param chunks: the bytes of the file, in order. :return: its path relative to the incident's folder.
         :raises ResponseError: the bytes are not those that the host named.

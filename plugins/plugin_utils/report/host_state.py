@@ -40,7 +40,8 @@ _NOT_SCOPE = ("state", "max_processes", "max_files", "max_bytes", "reinstall", "
 # The parts of a row that the report relies on, with what stands for a missing or broken one. A row came from a host,
 # which may be in the intruder's hands: one host shall not cost the others their report.
 _SHAPES = {
-    "findings": {"rule": "unnamed", "verdict": "undetermined", "severity": "high", "message": "It came without a message.",
+    "findings": {"rule": "unnamed", "verdict": "undetermined", "severity": "high",
+                 "message": "It came without a message.",
                  "subject": {}, "observables": {}, "attack": [], "remedy": None},
     "actions": {"rule": "unnamed", "message": "It came without a message.", "status": "refused", "subject": {},
                 "undo": None},

@@ -12,7 +12,8 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils import j
 from ansible_collections.ecsops.intrusion_response.plugins.plugin_utils.report.writer import write_report
 
 PREFIX = "ecsops.intrusion_response."
-GOOD = {"rule": "a.b", "message": "m", "severity": "high", "verdict": "malicious", "subject": {"type": "file", "name": "x"},
+GOOD = {"rule": "a.b", "message": "m", "severity": "high", "verdict": "malicious",
+        "subject": {"type": "file", "name": "x"},
         "observables": {}, "attack": [], "remedy": None}
 KINDS = (None, 5, True, "text", [], [None], [[1]], {}, {"module": [1], "args": 7})
 
@@ -32,7 +33,8 @@ def report(folder):
 @pytest.mark.parametrize("rows, whole", [
     ("findings", GOOD),
     ("actions", {"rule": "a.b", "message": "m", "status": "done", "subject": {"type": "file", "name": "x"},
-                 "undo": {"module": PREFIX + "quarantine", "args": {"state": "restored", "item": "x.1"}}, "evidence": []}),
+                 "undo": {"module": PREFIX + "quarantine", "args": {"state": "restored", "item": "x.1"}},
+                 "evidence": []}),
     ("not_checked", {"what": "w", "reason": "r", "hint": None}),
     ("evidence", {"name": "n", "path": "/p", "size": 1, "sha256": "0", "sealed": None, "error": "e"}),
 ])
