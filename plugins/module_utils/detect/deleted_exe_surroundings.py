@@ -11,7 +11,10 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
     process_table,
     process_view,
 )
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_digests import Digests
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_digests import (
+    TOO_LARGE,
+    Digests,
+)
 
 
 class Surroundings:
@@ -49,7 +52,9 @@ class Surroundings:
         status = os.fstat(descriptor)
         key = (status.st_dev, status.st_ino, status.st_size)
         if key not in self._digests:
-            self._digests[key] = Digests.of_content(descriptor)("sha256")
+            sha256 = Digests.of_content(descriptor)("sha256")
+            # What is too large to be read equals nothing else.
+            self._digests[key] = "%s (%d:%d)" % (sha256, key[0], key[1]) if sha256 == TOO_LARGE else sha256
         return self._digests[key]
 
     def digest_of(self, path):

@@ -14,7 +14,10 @@ import stat
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import finding, gap, subject, text
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import rooted_paths, safe_files
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_digests import Digests
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_digests import (
+    TOO_LARGE,
+    Digests,
+)
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_metadata import kind_of
 
 PROGRAM_DIRECTORIES = ("/usr/bin", "/usr/sbin", "/bin", "/sbin")
@@ -116,6 +119,11 @@ def survey(packages, host_root="/", tools=(), backup_directories=BACKUP_DIRECTOR
         for path in paths:
             if path not in seen:
                 seen[path] = _look(packages, host_root, path, copies, result.not_checked)
+        if paths and not item.startswith("/") and not any(seen[path].record for path in paths):
+            # Something that nobody packaged lies elsewhere under this name: it must not hide that the real one is gone.
+            for path in _packaged_places(packages, host_root, item):
+                if path not in seen:
+                    seen[path] = _look(packages, host_root, path, copies, result.not_checked)
     result.tools = [seen[path] for path in sorted(seen)]
     result.reasons = packages.suspect()
     return result
@@ -216,8 +224,13 @@ def _places(packages, host_root, tool):
     found = [os.path.join(directory, tool) for directory in PROGRAM_DIRECTORIES]
     paths = [path for path in found if rooted_paths.status(path, host_root) is not None]
     if not paths:  # it may have been deleted
-        paths = [packages.location(record) for record in packages.named(tool)
-                 if os.path.dirname(record.path) in PROGRAM_DIRECTORIES]
+        return _packaged_places(packages, host_root, tool)
+    return list(dict.fromkeys(rooted_paths.resolve(path, host_root) for path in paths))
+
+
+def _packaged_places(packages, host_root, name):
+    paths = [packages.location(record) for record in packages.named(name)
+             if os.path.dirname(record.path) in PROGRAM_DIRECTORIES]
     return list(dict.fromkeys(rooted_paths.resolve(path, host_root) for path in paths))
 
 
@@ -233,7 +246,7 @@ def _look(packages, host_root, path, copies, not_checked):
         tool.kind = kind_of(found.st_mode)
         if stat.S_ISREG(found.st_mode):
             digests = Digests(lambda: safe_files.open_regular(path, host_root))
-            tool.sha256 = digests("sha256")
+            tool.sha256 = _shown(digests)
             tool.wrapper = tool.name not in _SCRIPTS and _starts_as_script(path, host_root)
             tool.state = "mismatch" if packages.is_packaged_link(path) else packages.verify_digest(path, digests)
         else:
@@ -270,9 +283,14 @@ def _look_at_backup(packages, host_root, path, copy, not_checked):
         return None
     try:
         digests = Digests.of_content(descriptor)
-        return Backup(copy, digests("sha256"), packages.verify_digest(path, digests))
+        return Backup(copy, _shown(digests), packages.verify_digest(path, digests))
     finally:
         os.close(descriptor)
+
+
+def _shown(digests):
+    sha256 = digests("sha256")
+    return None if sha256 == TOO_LARGE else sha256
 
 
 def _starts_as_script(path, host_root):

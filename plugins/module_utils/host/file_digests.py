@@ -11,6 +11,11 @@ import stat
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 
 _READ_SIZE = 1024 * 1024
+# A file of terabytes costs an intruder nothing (holes) and would hold a run up for a day. No package has a program
+# anywhere near this.
+_MAX_SIZE = 4 * 1024 * 1024 * 1024
+# The "digest" of what is larger: it equals none.
+TOO_LARGE = "larger than any packaged program"
 
 
 class Digests:
@@ -55,8 +60,11 @@ class Digests:
             return None
         descriptor = self._opener()
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
                 return None
+            if found.st_size > _MAX_SIZE:
+                return TOO_LARGE
             offset = 0
             chunk = os.pread(descriptor, _READ_SIZE, offset)
             while chunk:

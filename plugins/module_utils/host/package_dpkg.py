@@ -63,11 +63,15 @@ class DpkgDatabase:
         self._digest_texts = None
         self._digests = {}
         self._records = {}
+        self._unreadable = None
 
     @classmethod
     def present(cls, host_root):
         """Tell whether there is a dpkg database with at least one package."""
-        found = safe_files.lstat(ADMIN + "/status", host_root)
+        try:
+            found = safe_files.lstat(ADMIN + "/status", host_root)
+        except ResponseError:
+            return False  # links in a circle, or that others can turn: nothing to read there
         return found is not None and found.st_size > 0
 
     # -- questions ---------------------------------------------------------------------------------------------------
@@ -169,7 +173,9 @@ class DpkgDatabase:
         """Return why the database cannot be read, or ``None``."""
         if not self.packages() or not self.list_names():
             return "dpkg's database is damaged: it names no package, or none of their files."
-        return None
+        self.diversions()
+        self._override("/")
+        return self._unreadable
 
     def suspect(self, package=None):
         """Return ``[(package or None, sentence)]``: see :func:`package_dpkg_signs.find`."""
@@ -295,6 +301,8 @@ class DpkgDatabase:
 
     def _listing(self, path):
         """Return the installed packages whose list has exactly ``path``."""
+        if "\n" in path:
+            return []  # a list has one path a line: two lines are no path
         blob = self._all_lists()[0]
         needle = b"\n" + path_bytes(path) + b"\n"
         found = []
@@ -380,6 +388,10 @@ class DpkgDatabase:
         try:
             return safe_files.read_bytes(path, _LIMIT, self.host_root)
         except safe_files.FileMissing:
+            return b""
+        except ResponseError as error:
+            # A link or FIFO in its place. Half a database must not accuse anybody: see problem().
+            self._unreadable = "dpkg's database cannot be read: %s" % error.message
             return b""
 
     def _read_at(self, directory, name):

@@ -240,7 +240,9 @@ def _files(host_root):
     """Return ``[(path, storage class)]`` of the databases that are there, the one that rpm would use first."""
     found = {}
     for directory in DIRECTORIES:
-        real = rooted_paths.resolve(directory, host_root, follow_final=True)
+        real = rooted_paths.resolve_or_none(directory, host_root)
+        if real is None:
+            continue
         for storage in STORAGES:
             path = os.path.join(real, storage.FILE)
             there = rooted_paths.status(path, host_root)

@@ -194,8 +194,8 @@ class PackageDatabase:
         records = self.records(path)
         if not records:
             choices = self._backend.alternative(path) if self._backend else []
-            target = rooted_paths.resolve(path, self.host_root, follow_final=True)
-            if any(target == rooted_paths.resolve(choice, self.host_root, follow_final=True) for choice in choices):
+            target = rooted_paths.resolve_or_none(path, self.host_root)
+            if target and any(target == rooted_paths.resolve_or_none(choice, self.host_root) for choice in choices):
                 return self.verify(target)
             return self._nobody()
         if any(record.digest for record in records):
@@ -206,7 +206,9 @@ class PackageDatabase:
             return "match" if says in recorded else "mismatch"
         # dpkg does not record where a link points. One to a file that is as packaged, in its own package or in another
         # built from the same source, is fine.
-        target = rooted_paths.resolve(path, self.host_root, follow_final=True)
+        target = rooted_paths.resolve_or_none(path, self.host_root)
+        if target is None:
+            return "mismatch"  # no package ships a link in a circle
         sources = {self._backend.source_of(record.package) for record in records}
         if target != path and sources & {self._backend.source_of(record.package) for record in self.records(target)}:
             return self.verify(target)

@@ -75,15 +75,17 @@ def resolve(path, host_root="/", follow_final=False):
 
 def merged_directories(host_root="/"):
     """Return ``{link: directory}`` of the links that a merged ``/usr`` consists of: ``{"/bin": "/usr/bin", ...}``."""
-    found = {}
-    for link in _MERGEABLE:
-        try:
-            target = resolve(link, host_root, follow_final=True)
-        except ResponseError:
-            continue  # a loop of links, or the root has gone with its process: it leads nowhere
-        if link != target:
-            found[link] = target
-    return found
+    targets = ((link, resolve_or_none(link, host_root)) for link in _MERGEABLE)
+    return {link: target for link, target in targets if target not in (None, link)}
+
+
+def resolve_or_none(path, host_root="/"):
+    """Return ``path`` without any symbolic links, or ``None`` when it leads nowhere: links in a circle, a name that is
+    too long. Whoever has root can lay such a link, and it must not stop those who come by."""
+    try:
+        return resolve(path, host_root, follow_final=True)
+    except ResponseError:
+        return None
 
 
 def spellings(path, host_root="/", merged=None):

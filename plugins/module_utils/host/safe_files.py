@@ -9,12 +9,12 @@ lies for us. Links, absolute ones too, are resolved below ``host_root``.
 """
 
 import errno
-import hashlib
 import os
 import stat
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import text
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.file_digests import new_hash
 
 MEBIBYTE = 1024 * 1024
 # Enough for any configuration file; a caller that wants more says so.
@@ -216,7 +216,9 @@ def digest_descriptor(descriptor, algorithm="sha256", path="file", limit=None):
     """Return the hexadecimal digest of an open file from its start; the offset is left at the end."""
     if limit is not None and os.fstat(descriptor).st_size > limit:
         raise ResponseError("%s is larger than %d bytes." % (text(path), limit), "Look at it by hand.")
-    state = hashlib.new(algorithm)
+    state = new_hash(algorithm)
+    if state is None:
+        raise ResponseError("This host's Python cannot compute %s (FIPS mode?)." % algorithm)
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
         while True:

@@ -10,7 +10,11 @@ links, scripts), then the programs, then the directories.
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import action, gap, subject, text
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import process_program, process_table
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import (
+    process_program,
+    process_table,
+    rooted_paths,
+)
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.safe_files import (
     FileMissing,
     path_bytes,
@@ -76,7 +80,14 @@ class ArtifactRemoval:
         self._control = control
         self._packages = packages
         self._max_files = max_files
-        self._exclude = [path.rstrip("/") for path in exclude]
+        # As written, and as artefacts are told: without the links of a merged /usr.
+        self._exclude = []
+        for path in exclude:
+            self._exclude.append(path.rstrip("/"))
+            try:
+                self._exclude.append(rooted_paths.resolve(path, host_root).rstrip("/"))
+            except ResponseError:
+                continue  # links in a circle: no artefact lies behind them
         self._proc_root = proc_root
         self._host_root = host_root
         self._find = find
@@ -101,10 +112,15 @@ class ArtifactRemoval:
         for step in plan.lines + plan.files:
             if self._is_excluded(step.path):
                 step.refused = step.refused or "it is on the list of paths to leave alone (exclude)"
+            elif self._holds_excluded(step.path):
+                step.refused = step.refused or "it holds %s, which is to be left alone (exclude)" % text(
+                    path_bytes(self._holds_excluded(step.path)))
             if step.refused:
                 continue
             try:
                 moved, held = self._measure(step)
+                # One file that says it has terabytes (they cost the intruder nothing) must not save all the others.
+                self._quarantine.require_space(held)
             except ResponseError as error:
                 step.refused = str(error)
                 continue
@@ -131,6 +147,11 @@ class ArtifactRemoval:
     def _is_excluded(self, path):
         return any(path == entry or path.startswith(entry + "/") for entry in self._exclude)
 
+    def _holds_excluded(self, path):
+        """Return the path to leave alone that lies below ``path`` and is there, or ``None``."""
+        return next((entry for entry in self._exclude if entry.startswith(path + "/")
+                     and rooted_paths.status(entry, self._host_root) is not None), None)
+
     def _running_from(self, paths):
         """Return ``(processes, gaps)`` of those that run from one of ``paths``."""
         if not paths:
@@ -148,7 +169,7 @@ class ArtifactRemoval:
                     "it runs in a mount namespace of its own, where the artefact's path may be another file",
                     "Look into its container by itself."))
                 continue
-            if program is not None and not self._runs_artifact(program, paths):
+            if program is not None and (self._is_excluded(program.path) or not self._runs_artifact(program, paths)):
                 continue
             found.append(process)
         return found, gaps

@@ -97,11 +97,12 @@ class BinaryRestore:
         """Put the tools back and return the actions.
 
         What cannot be fetched, or is not the recorded bytes, is refused and told; the next tool goes on. So is a
-        tool that cannot be replaced after another was.
+        tool that cannot be kept or replaced: the intruder chose what lies in its place.
 
-        :raises ResponseError: the very first tool could not be kept in the quarantine or replaced.
+        :raises ResponseError: none could be kept in the quarantine or replaced; why the first could not.
         """
         actions = []
+        failure = None
         for step in steps:
             try:
                 put = self._from_backup(step) if step.backup else self._from_repository(step)
@@ -111,9 +112,10 @@ class BinaryRestore:
             try:
                 actions.append(self._replace(step, put, quarantine))
             except ResponseError as error:
-                if not any(item["status"] == "done" for item in actions):
-                    raise
+                failure = failure or error
                 actions.append(self._refused(step.tool, (error.message, error.hint)))
+        if failure and not any(item["status"] == "done" for item in actions):
+            raise failure
         return actions
 
     # -- deciding ----------------------------------------------------------------------------------------------------

@@ -131,6 +131,10 @@ class Acts(Items):
     def _act(self, item, parent, act):
         try:
             flags = inode_flags.clear_flags(parent, inode_flags.BLOCKING)
+        except (OSError, ResponseError) as error:
+            # Nothing was done yet, and a roll-back would fail at the same.
+            self._abort(item, error)
+        try:
             act()
             os.fsync(parent)
             inode_flags.set_flags(parent, flags)
@@ -157,7 +161,15 @@ class Acts(Items):
                 "%s; what had been done to %s could not be taken back at once: %s"
                 % (reason.message, text(path), failure),
                 "Mend the cause, then restore the quarantine item %s." % item) from error
+        self._abort(item, reason)
+
+    def _abort(self, item, error):
+        reason = error
+        if isinstance(error, OSError):
+            reason = explain(error, self._entry(self._store, item)["begin"]["path"])
         self._store.journal.append(item, "aborted", reason=text(reason.message))
+        entries, unused = self._store.journal.read()
+        self._drop_objects(self._store, entries, item)
         raise reason from error
 
 

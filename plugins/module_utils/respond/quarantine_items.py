@@ -102,12 +102,7 @@ class Items:
             if entry["state"] == "purged":
                 return False
             store.journal.append(item, "purging")
-            needed = set()
-            for other, kept in entries.items():
-                if other != item and kept["state"] not in ("purged", "purging", "aborted"):
-                    needed.update(_objects(kept))
-            for sha256 in sorted(_objects(entry) - needed):
-                store.delete(sha256)
+            self._drop_objects(store, dict(entries, **{item: entry}), item)
             store.journal.append(item, "purged")
         return True
 
@@ -143,6 +138,16 @@ class Items:
         known = [entry["item"] for entry in self.items()]
         return ResponseError("The quarantine %s has no item '%s'." % (self.root, text(item)),
                              "It has: %s." % (", ".join(known[:50]) or "none"))
+
+    @staticmethod
+    def _drop_objects(store, entries, item):
+        """Delete the bytes that ``item`` alone has kept."""
+        needed = set()
+        for other, kept in entries.items():
+            if other != item and kept["state"] not in ("purged", "purging", "aborted"):
+                needed.update(_objects(kept))
+        for sha256 in sorted(_objects(entries[item]) - needed):
+            store.delete(sha256)
 
     @staticmethod
     def _refuse_purge(item, entry):

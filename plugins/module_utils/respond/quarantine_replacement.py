@@ -163,10 +163,26 @@ class Replacement(Acts):
                                 "Stop what is running on the host first, then run again.")
         if records:
             apply_metadata(parent, temporary, wanted, times=wanted["mtime_ns"] is not None)
-            clear_blocking_flags(parent, name)
-            if not quarantine_tree.unchanged(parent, name, records[0]):
-                raise busy(real)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            with _flags_for_other_names(parent, name, records[0]):
+                clear_blocking_flags(parent, name)
+                if not quarantine_tree.unchanged(parent, name, records[0]):
+                    raise busy(real)
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         else:
             apply_metadata(parent, temporary, wanted, times=wanted["mtime_ns"] is not None)
             safe_files.settle(parent, temporary, name)
+
+
+@contextlib.contextmanager
+def _flags_for_other_names(parent, name, record):
+    """Flags are cleared on the inode, which lives on under its other hard links: they get them back."""
+    if record["type"] != "file" or record["nlink"] < 2 or not record["flags"] & inode_flags.BLOCKING:
+        yield
+        return
+    descriptor = safe_files.open_at(parent, name)
+    try:
+        yield
+        if os.fstat(descriptor).st_nlink and os.fstat(descriptor).st_ino == record["ino"]:
+            inode_flags.set_flags(descriptor, record["flags"])
+    finally:
+        os.close(descriptor)

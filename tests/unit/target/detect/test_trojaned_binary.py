@@ -177,3 +177,13 @@ def test_a_host_without_a_package_database_is_not_called_fine(tmp_path):
     found = trojaned_binary.survey(PackageDatabase(str(tmp_path)), str(tmp_path))
     assert found.not_checked[0]["reason"] == "The host has neither a dpkg nor an rpm database."
     assert [finding["verdict"] for finding in trojaned_binary.judge(found)] == ["undetermined"]
+
+
+def test_what_lies_elsewhere_under_its_name_does_not_hide_that_a_tool_is_gone(tmp_path):
+    root = DpkgRoot(tmp_path / "other")
+    root.package("lsof", {"/usr/bin/lsof": b"lsof"})
+    os.unlink(root.path("/usr/bin/lsof"))
+    root.write("/usr/sbin/lsof", b"trojan", 0o755)
+    found = trojaned_binary.survey(PackageDatabase(root.root), root.root)
+    assert [(tool.path, tool.state) for tool in found.tools] == [
+        ("/usr/bin/lsof", "missing"), ("/usr/sbin/lsof", "unowned")]

@@ -245,3 +245,40 @@ def test_on_this_very_machine():
     assert database.verify("/bin/dpkg") == "match"
     assert database.verify("/usr/bin/dpkg", "/etc/passwd") == "mismatch"
     assert database.suspect("dpkg") == []
+
+
+@pytest.mark.parametrize("target", ["netstat", "x" * 300])
+def test_a_link_that_leads_nowhere_is_a_verdict_not_a_failure(tmp_path, target):
+    root = DpkgRoot(tmp_path / "r")
+    root.package("procps", {"/usr/bin/ps": b"ps", "/usr/bin/pgrep": "-> ps"})
+    root.link("/usr/sbin/netstat", target)
+    os.unlink(root.path("/usr/bin/pgrep"))
+    root.link("/usr/bin/pgrep", "pgrep")
+    packages = PackageDatabase(root.root)
+    assert packages.verify("/usr/sbin/netstat") == "unowned"
+    assert packages.verify("/usr/bin/pgrep") == "mismatch"
+
+
+def test_two_lines_of_a_list_are_no_path(tmp_path):
+    root = DpkgRoot(tmp_path / "r")
+    root.package("procps", {"/usr/bin/ps": b"ps", "/usr/bin/top": b"top"})
+    packages = PackageDatabase(root.root)
+    assert packages.owner_of("/usr/bin/ps\n/usr/bin/top") is None
+
+
+def test_a_file_of_the_database_that_cannot_be_read_is_told_and_accuses_nobody(tmp_path):
+    root = DpkgRoot(tmp_path / "r")
+    root.package("procps", {"/usr/bin/ps": b"ps"})
+    root.link("/var/lib/dpkg/diversions", "elsewhere")
+    root.write("/usr/bin/own", b"own")
+    packages = PackageDatabase(root.root)
+    assert packages.verify("/usr/bin/ps") == "match"
+    assert packages.verify("/usr/bin/own") == "unknown"
+    assert "cannot be read" in packages.gaps()[0]["reason"]
+
+
+def test_a_file_of_terabytes_is_a_mismatch_at_once(tmp_path):
+    root = DpkgRoot(tmp_path / "r")
+    root.package("procps", {"/usr/bin/ps": b"ps"})
+    os.truncate(root.path("/usr/bin/ps"), 2 ** 43)
+    assert PackageDatabase(root.root).verify("/usr/bin/ps") == "mismatch"

@@ -86,3 +86,11 @@ def test_status_and_target_of_a_link(root):
     assert rooted_paths.status("/bin/nothing", root) is None
     assert rooted_paths.status("/usr/lib/tool/below", root) is None
     assert rooted_paths.status("/absolute/../lib/tool", root).st_size == 4
+
+
+def test_a_link_in_a_circle_where_usr_may_be_merged_stops_nobody(tmp_path):
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    os.symlink("usr/bin", str(tmp_path / "bin"))
+    os.symlink("/libo32", str(tmp_path / "libo32"))
+    os.symlink("x" * 300, str(tmp_path / "libx32"))
+    assert rooted_paths.merged_directories(str(tmp_path)) == {"/bin": "/usr/bin"}

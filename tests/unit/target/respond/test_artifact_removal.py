@@ -209,3 +209,19 @@ def test_which_processes_run_from_an_artefact(host, exe, arguments, package, nam
     plan = work.decide("quarantined", ["/usr/bin/.sshd", "/usr/bin/bsd-port"], [], [])
     assert bool(plan.processes[1]) is chosen
     assert bool(plan.gaps) is (namespace != "mnt:[1]")
+
+
+def test_excluded_is_also_what_lies_in_a_directory_or_is_spelled_by_a_merged_usr(host):
+    os.symlink("usr/bin", str(host / "bin"))
+    inside = process(host, 7, "/usr/bin/bsd-port/conf.n")
+    work = removal(host, exclude=["/bin/.sshd", "/usr/bin/bsd-port/conf.n", "/tmp/nothing"], processes=[inside])
+    plan = work.decide("quarantined", ["/usr/bin/bsd-port"], [], [file(step.path, step.kind) for step in FILES])
+    assert {step.path: bool(step.refused) for step in plan.files} == {
+        "/etc/rc3.d/S97x": False, "/tmp/moni.lod": False, "/usr/bin/.sshd": True, "/usr/bin/bsd-port": True}
+    assert not plan.processes[1]
+
+
+def test_one_file_of_terabytes_does_not_save_the_others(host):
+    os.truncate(str(host / "tmp/moni.lod"), 2 ** 43)
+    plan = removal(host).decide("quarantined", [], [], [file(step.path, step.kind) for step in FILES])
+    assert [step.path for step in plan.files if step.refused] == ["/tmp/moni.lod"]

@@ -347,3 +347,18 @@ def test_an_immutable_trojan_is_replaced_and_comes_back_immutable(host, quaranti
         assert inode_flags.get_flags(path) & inode_flags.IMMUTABLE
     finally:
         inode_flags.set_flags(path, 0)
+
+
+def test_the_first_tool_that_cannot_be_replaced_does_not_save_the_others(host, quarantine, monkeypatch):
+    host.write("/usr/bin/pgrep", BOT)
+    replace = quarantine.replace
+
+    def busy(path, *arguments, **options):
+        if path.endswith("/pgrep"):
+            raise ResponseError("/usr/bin/pgrep: Device or resource busy.")
+        return replace(path, *arguments, **options)
+
+    monkeypatch.setattr(quarantine, "replace", busy)
+    host.write("/usr/bin/dpkgd/pgrep", b"\x7fELF pgrep")
+    assert [(item["status"], item["subject"]["name"]) for item in run(host, quarantine)] == [
+        ("refused", "/usr/bin/pgrep"), ("done", "/usr/bin/ps"), ("refused", "/usr/bin/pkill")]

@@ -343,3 +343,27 @@ def test_a_file_system_without_hard_links(host, tmp_path, monkeypatch):
     with pytest.raises(ResponseError, match="File exists"):
         ACTS["create"](quarantine)
     assert (host / "etc/fresh").read_bytes() == b"somebody's"
+
+
+@needs_root
+def test_another_hard_link_of_a_replaced_file_stays_immutable(host, tmp_path):
+    set_flags(str(host / "etc"), flags_of(str(host / "etc")) & ~IMMUTABLE)
+    set_flags(str(host / "etc/file"), flags_of(str(host / "etc/file")) & ~IMMUTABLE)
+    os.link(str(host / "etc/file"), str(host / "other"))
+    set_flags(str(host / "other"), flags_of(str(host / "other")) | IMMUTABLE)
+    Quarantine("i", root=str(tmp_path / "q"), host_root=str(host)).replace("/etc/file", "r", "why", content=b"new")
+    assert flags_of(str(host / "other")) & IMMUTABLE
+
+
+@needs_root
+def test_a_directory_that_cannot_be_unlocked_leaves_no_interrupted_item(host, tmp_path, monkeypatch):
+    def refuse(*unused):
+        raise ResponseError("Not permitted.")
+    before = manifest(host)
+    quarantine = Quarantine("i", root=str(tmp_path / "q"), host_root=str(host))
+    monkeypatch.setattr(inode_flags, "clear_flags", refuse)
+    with pytest.raises(ResponseError, match="^Not permitted"):
+        quarantine.remove("/etc/file", "r", "why")
+    assert (manifest(host), quarantine.items()) == (before, [])
+    # Nor the bytes, which no purge would ever find.
+    assert os.listdir(str(tmp_path / "q/i/objects")) == []
