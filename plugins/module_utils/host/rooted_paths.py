@@ -98,10 +98,8 @@ def spellings(path, host_root="/", merged=None):
         merged = merged_directories(host_root)
     path = os.path.normpath("/" + path_text(path).lstrip("/"))
     directory, name = os.path.split(path)
-    try:
-        real = resolve(directory, host_root, follow_final=True)
-    except ResponseError:
-        real = directory  # a loop of links: no other spelling leads there
+    # No other spelling leads where a loop of links does.
+    real = resolve_or_none(directory, host_root) or directory
     found = [path, os.path.join(real, name)]
     for link, target in merged.items():
         if (real + "/").startswith(target + "/"):
