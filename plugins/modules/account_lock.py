@@ -112,7 +112,7 @@ def work(params, context, host_root="/", proc_root="/proc"):
     outcome.not_checked += account.blind_spots(targets)
     connection = ssh_connection.find_connection(
         proc_root, host_root, login_user=context.login_user, account_names=ssh_connection.account_names(database))
-    lock = AccountLock(database, _protected(context, connection, targets), host_root)
+    lock = AccountLock(database, _protected(context, connection, targets), host_root, connection.carries)
     plan, refused = lock.decide(targets)
     if len(plan.names) > params["max_accounts"]:
         raise ResponseError("%d accounts would be locked, more than max_accounts=%d: nothing was changed."

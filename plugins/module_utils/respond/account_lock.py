@@ -12,7 +12,12 @@ import time
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.finding import action, gap, subject, text
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import accounts, safe_files
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import (
+    accounts,
+    authorized_keys,
+    safe_files,
+)
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.rooted_paths import resolve
 
 # shadow(5): the day on which the account expires, counted from 1970-01-01. usermod(8) writes 1 to disable one.
 EXPIRED = "1"
@@ -45,12 +50,14 @@ class AccountLock:
 
     :param database: :class:`accounts.AccountDatabase`.
     :param protected: name → why it is never locked (root is always).
+    :param carries: whether a ``public_key.PublicKey`` carries the present connection; a file with such a key stays.
     """
 
-    def __init__(self, database, protected, host_root="/"):
+    def __init__(self, database, protected, host_root="/", carries=None):
         self._database = database
         self._protected = dict(protected, root="root is never locked")
         self._host_root = host_root
+        self._carries = carries
         self.not_checked = []
 
     def decide(self, targets):
@@ -147,9 +154,11 @@ class AccountLock:
         """Return the account's key files and crontabs that exist; none in a home that others share."""
         found = []
         home = accounts.home_file(account, "")
+        # By where they really are: an intruder may link his home, or the .ssh in it, to the operator's.
+        real = self._real(home)
         others = [other for other in self._database.accounts
-                  if other.name != account.name and accounts.home_file(other, "") == home]
-        if home in (None, "/") or home == "/root" or others:
+                  if other.name != account.name and real and self._real(accounts.home_file(other, "")) == real]
+        if home in (None, "/") or real in (None, "/", self._real("/root")) or others:
             # An account without a home of its own lets in through the keys of those who share it.
             if home not in (None, "/"):
                 self.not_checked.append(gap(
@@ -158,7 +167,8 @@ class AccountLock:
                         sorted({text(other.name) for other in others} or {"root"}))),
                     "ssh_key_revoke looks at every key there."))
         else:
-            found.extend(accounts.home_file(account, name) for name in KEY_FILES)
+            found.extend(path for path in (accounts.home_file(account, name) for name in KEY_FILES)
+                         if self._is_own_key_file(account, path, real))
         if "/" not in account.name and account.name not in (".", ".."):
             found.extend("%s/%s" % (directory, account.name) for directory in CRONTABS)
         existing = []
@@ -172,6 +182,32 @@ class AccountLock:
             if status is not None and path not in CRONTABS:
                 existing.append(path)
         return existing
+
+    def _real(self, path):
+        """Return where a directory really is, ``None`` where that cannot be told."""
+        try:
+            return resolve(path, self._host_root, follow_final=True) if path is not None else None
+        except ResponseError:
+            return None
+
+    def _is_own_key_file(self, account, path, real_home):
+        """Whether a key file is this account's alone, and does not hold the key of the present connection."""
+        reason = None
+        try:
+            if safe_files.lstat(path, self._host_root) is None:
+                return False
+            real = resolve(path, self._host_root)
+            if real != real_home + path[len(accounts.home_file(account, "").rstrip("/")):]:
+                reason = "it leads to %s" % text(real)
+            elif self._carries is not None and any(self._carries(line.key) for line in authorized_keys.key_lines(
+                    safe_files.read_bytes(path, host_root=self._host_root))):
+                reason = "it holds the key that carries the present connection"
+        except ResponseError as error:
+            reason = str(error)
+        if reason is not None:
+            self.not_checked.append(gap(text(path), "not moved to the quarantine with the account %s: %s"
+                                        % (text(account.name), reason), "ssh_key_revoke looks at every key there."))
+        return reason is None
 
     # -- acting
 

@@ -141,6 +141,26 @@ def test_only_files_of_its_own_go(root, passwd, removals, gaps):
     assert _own_files(root, passwd) == (removals, gaps)
 
 
+@pytest.mark.parametrize("link,target", [
+    ("home/evil", "/root"), ("home/evil/.ssh", "/root/.ssh"), ("home/evil/.ssh", "../../home/ann/.ssh")])
+def test_a_link_to_the_operators_keys_takes_nothing_along(root, link, target):
+    for path in ("/root/.ssh/authorized_keys", "/home/ann/.ssh/authorized_keys"):
+        write(root, path, ssh_samples.key(1))
+    (root / link).parent.mkdir(parents=True, exist_ok=True)
+    (root / link).symlink_to(target)
+    lock, (plan, refused) = _lock(root)
+    assert (plan.removals, len(lock.not_checked), plan.names) == ([], 1, ["evil"])
+
+
+def test_a_file_with_the_key_of_the_connection_stays(root):
+    path = write(root, "/home/evil/.ssh/authorized_keys", ssh_samples.key(1))
+    database = accounts.read_accounts(str(root))
+    lock = AccountLock(database, {}, str(root), lambda key: key.fingerprint == ssh_samples.FINGERPRINTS[1])
+    plan, refused = lock.decide([database.by_name("evil")])
+    assert (plan.removals, len(lock.not_checked)) == ([], 1)
+    assert path.exists()
+
+
 @pytest.mark.parametrize("name", ["crontabs", "tabs", "..", "a/b", "."])
 def test_a_name_that_is_a_path_takes_nothing_else_along(root, name):
     write(root, "/etc/passwd", PASSWD + EVIL.replace("evil:", name + ":"))
