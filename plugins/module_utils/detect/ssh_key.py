@@ -79,8 +79,10 @@ class Survey:
         self.authorities = set()
 
     def files_of(self, names):
-        """Return the key files that let one of the accounts in."""
-        return [item for item in self.files if item.kind == "keys" and set(names) & set(item.accounts)]
+        """Return the key files that let one of the accounts in; of an unknown account those that are nobody's, too."""
+        known = {name for item in self.files for name in item.accounts}
+        return [item for item in self.files if item.kind == "keys" and (
+            set(names) & set(item.accounts) or (not item.accounts and not set(names) <= known))]
 
 
 def survey(database, host_root="/", proc_root="/proc", names=None):
@@ -98,7 +100,8 @@ def survey(database, host_root="/", proc_root="/proc", names=None):
             result.gaps.append(gap("sshd configuration %s" % text(path), reason,
                                    "AuthorizedKeysFile or Match lines in it are not known."))
     places = {}
-    for account in wanted:
+    # Of all accounts, so that each file knows everybody whom it lets in.
+    for account in database.accounts:
         groups = database.groups_of(account)
         named = [path for config in configs for path in config.key_files(account, groups)]
         # Also the usual places that the configuration does not name: one line of it makes them count again.
@@ -107,7 +110,10 @@ def survey(database, host_root="/", proc_root="/proc", names=None):
             owners, effective = places.get(path, ([], False))
             places[path] = (owners + [account.name] if account.name not in owners else owners,
                             effective or path in named)
-    if not names:
+    if names:
+        chosen = {account.name for account in wanted}
+        places = {path: place for path, place in places.items() if chosen & set(place[0])}
+    else:
         for path in _ownerless(database, host_root):
             places.setdefault(path, ([], False))
         _name_services(result, host_root)

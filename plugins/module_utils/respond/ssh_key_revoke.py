@@ -126,7 +126,10 @@ class KeyRevocation:
         if self._connection.kind != "ssh" or self._connection.by_key is False:
             return
         users = self._connection.users
-        own = [item for item in self._files if not users or users & set(item.accounts)]
+        # An account of a directory service owns files that are no known account's.
+        known = {name for item in self._files for name in item.accounts}
+        own = [item for item in self._files if not users or users & set(item.accounts)
+               or (not item.accounts and not users <= known)]
         touched = [step for step in steps if step.item in own]
         if not self._connection.key_known:
             self.not_checked.append(gap(

@@ -122,6 +122,12 @@ def test_a_local_run_is_not_by_key(proc, tmp_path):
     assert (found.kind, found.by_key, found.users) == ("local", False, {"ann"})
 
 
+def test_a_login_that_the_controller_tells_of_is_never_local(proc, tmp_path):
+    ssh_samples.process(proc, 510, 1)
+    found = _find(proc, tmp_path, 510, login_user="ann")
+    assert (found.kind, found.by_key, found.users) == ("ssh", None, {"ann"})
+
+
 def test_a_loop_or_an_end_of_the_ancestors_ends(proc, tmp_path):
     ssh_samples.process(proc, 600, 601)
     ssh_samples.process(proc, 601, 600)

@@ -143,6 +143,27 @@ def test_in_doubt_the_very_file_must_keep_a_key(root):
     assert "present connection" in revocation.not_checked[0]["what"]
 
 
+LDAP = "/home/ops/.ssh/authorized_keys"
+
+
+@pytest.mark.parametrize("users,after", [(["ops"], OPERATOR), (["root"], b"")])
+def test_the_files_of_a_directory_services_account_are_guarded_too(root, users, after):
+    write(root, KEYS, key(2) + b"\n")
+    write(root, LDAP, OPERATOR)
+    _run(root, [2], _connection(method=None, users=users))
+    assert (root / LDAP[1:]).read_bytes() == after
+    found = ssh_key.survey(accounts.read_accounts(str(root)), str(root), str(root.parent / "proc"))
+    assert (LDAP in [item.path for item in found.files_of(users)]) == (users == ["ops"])
+
+
+def test_a_file_knows_all_whom_it_lets_in_although_one_was_named(root):
+    write(root, "/etc/passwd", ssh_samples.PASSWD + "toor:x:0:0::/root:/bin/sh\n")
+    write(root, KEYS, INTRUDER)
+    write(root, "/home/ann/.ssh/authorized_keys", INTRUDER)
+    found = ssh_key.survey(accounts.read_accounts(str(root)), str(root), str(root.parent / "proc"), ["toor"])
+    assert [(item.path, item.accounts) for item in found.files] == [(KEYS, ["root", "toor"])]
+
+
 @pytest.mark.parametrize("config", ["AuthorizedKeysCommand /usr/bin/keys\n", "TrustedUserCAKeys /etc/ssh/ca\n"])
 def test_a_login_that_comes_from_no_file_is_not_endangered(root, config):
     write(root, "/etc/ssh/sshd_config", config)
