@@ -9,6 +9,7 @@ keeps its bytes. A Redis told to save its dump as authorized_keys wraps the intr
 an RDB file (https://rdb.fnordig.de/file_format.html): sshd skips the binary lines and takes the key.
 """
 
+import bisect
 import calendar
 import ipaddress
 import re
@@ -78,7 +79,8 @@ def parse_allowed(entries):
     :raises ResponseError: an entry is neither.
     """
     allowed = set()
-    for entry in entries:
+    # A whole .pub or authorized_keys file may be given as one entry: no key of it may go unnoticed.
+    for entry in (line for given in entries for line in given.splitlines()):
         entry = entry.strip()
         if not entry or entry.startswith("#"):
             continue
@@ -138,14 +140,14 @@ def find_dumps(content, lines):
 
     :param lines: what :func:`parse` returned for ``content``.
     """
+    starts = [line.start for line in lines]
+
     def counts(offset):
-        for line in lines:
-            if line.start <= offset < line.start + len(line.raw):
-                if line.kind == "comment":
-                    return redis_dump.is_binary(line.raw)
-                # In a key line it counts only before the key, where sshd would look for options.
-                return line.kind != "key" or bool(line.option_error)
-        return False
+        line = lines[bisect.bisect_right(starts, offset) - 1]
+        if line.kind == "comment":
+            return redis_dump.is_binary(line.raw)
+        # In a key line it counts only before the key, where sshd would look for options.
+        return line.kind != "key" or bool(line.option_error)
 
     return redis_dump.find_dumps(content, counts)
 

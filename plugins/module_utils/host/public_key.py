@@ -32,8 +32,8 @@ def decode(key_type, encoded):
     if not _TYPE.match(key_type):
         return None
     try:
-        # b64_pton() of sshd skips white space and demands the padding.
-        blob = base64.b64decode(encoded.strip(b" \t\r\n"), validate=True)
+        # b64_pton() of sshd skips white space, \v and \f amidst it too, and demands the padding.
+        blob = base64.b64decode(b"".join(encoded.split()), validate=True)
         fields = _blob_fields(blob)
     except (binascii.Error, ValueError, struct.error):
         return None

@@ -19,6 +19,8 @@ Dump.__doc__ = """An RDB dump's bytes ``start`` to ``end`` (exclusive); ``magic`
 
 
 _MAGIC = re.compile(rb"REDIS\d{4}|VALKEY\d{3}")
+# A file of nothing but magics would cost the square of its size.
+_MAX_DUMPS = 32
 # Printable text, tabs and UTF-8 belong in a text file; everything else was not typed by an operator.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -40,6 +42,8 @@ def find_dumps(content, counts=None):
         if end is None:
             end = max(found.end(), _last_binary(content, start))
         dumps.append(Dump(start, end, found.group().decode("ascii"), complete))
+        if len(dumps) == _MAX_DUMPS:
+            break
     return dumps
 
 

@@ -143,3 +143,21 @@ def test_an_allow_list_with_a_slip_is_refused(entry):
 def test_a_line_is_described_for_a_terminal_without_its_options_values():
     line = _one(b'no-pty,command="rm -rf /" ' + KEY + b" who\x1b[2J")
     assert authorized_keys.describe(line) == "command,no-pty %s (ED25519) who\\x1b[2J" % FINGERPRINTS[1]
+
+
+@pytest.mark.parametrize("white", [b"\r", b"\x0b", b"\x0c"])
+def test_white_space_amidst_the_base64_hides_no_key_from_us_as_it_hides_none_from_sshd(white):
+    line = key(7, "intruder")
+    found, = authorized_keys.parse(line[:30] + white + line[30:] + b"\n")
+    assert (found.kind, found.key.fingerprint) == ("key", FINGERPRINTS[7])
+
+
+def test_an_entry_of_several_lines_allows_all_of_them():
+    lines = (key(1, "a") + b"\n# b\n" + key(7, "b") + b"\n").decode("ascii")
+    assert authorized_keys.parse_allowed([lines]) == set(FINGERPRINTS.values())
+
+
+def test_a_file_of_nothing_but_magics_is_no_burden():
+    content = b"REDIS0009\n" * 20000
+    lines = authorized_keys.parse(content)
+    assert 0 < len(authorized_keys.find_dumps(content, lines)) < 100
