@@ -216,13 +216,14 @@ class Fix:
 
     def _prove_files(self):
         """Read the configuration as the server will at its next start."""
-        config = redis_config.read_config(self.seen.config.path, "/", host_root=self.seen.config_root)
+        arguments = [(one.name, one.args) for one in self.seen.config.directives if one.path is None]
+        config = redis_config.read_config(self.seen.config.path, "/", arguments, host_root=self.seen.config_root)
         for name, value in sorted(self.plan.expected.items()):
             if config.value(name) != value:
                 raise ProofFailed("%s would give %s the value '%s' at the next start"
                                   % (text(config.path), name, config.value(name)))
         default = config.default_user()
-        if self.plan.password is not None and default.enabled \
+        if self.plan.password is not None and self.plan.lasting and default.enabled \
                 and (default.nopass or redis_config.digest_of(self.plan.password) not in default.hashes):
             raise ProofFailed("%s would not demand the password at the next start" % text(config.path))
 

@@ -88,8 +88,20 @@ class _Server:
 
     def _set(self, plan, name, args):
         """Change a directive on disk and note that it must read so at the next start."""
+        if self._outvoted(plan, name):
+            return
         self.edits.set(name, [path_bytes(arg) for arg in args])
         plan.expected[name] = " ".join(args)
+
+    def _outvoted(self, plan, name):
+        """Tell, and refuse, what the command line sets: it wins over the files at every start."""
+        directive = self.seen.config.last(name)
+        if directive is None or directive.path is not None:
+            return False
+        plan.refuse("command_line", "Its command line (of the service %s) sets '%s', which wins over %s at every start: "
+                                    "take it out there." % (text(self.seen.process.unit or "?"), name,
+                                                            text(self.seen.config.path)))
+        return True
 
     def _setting(self, name, value):
         return ("CONFIG", "SET", name, value), ("CONFIG", "SET", name, self.config.get(name, ""))
@@ -109,18 +121,22 @@ class _Server:
         # Not taken back when the proof fails: going back would let that master replace all data.
         plan.steps.append(Step("commands", "replication", "Stop being a replica of %s, which is not an allowed master."
                                % text(master), [(command, "NO", "ONE")]))
-        if written and self.edits is not None and written.split()[0] not in self.wishes.masters:
+        # One that stands in the configuration is trusted, whatever it was told to follow at run time.
+        if written and self.edits is not None and not self.wishes.configured_masters \
+                and written.split()[0] not in self.wishes.masters:
             self.edits.comment_out("replicaof")
 
     # 2
 
     def dump_place(self, plan):
         """Bring ``dir`` and ``dbfilename`` back; returns whether the data must be saved there afterwards."""
-        directory, name = self.config.get("dir", ""), self.config.get("dbfilename", "dump.rdb")
+        disk = self.disk or {}
+        directory = self.config.get("dir") or disk.get("dir", "")
+        name = self.config.get("dbfilename") or disk.get("dbfilename", "dump.rdb")
         bad_directory = bool(redis_criteria.dump_place(directory, "dump.rdb")[0])
         bad_name = bool(redis_criteria.dump_place("/", name)[0])
-        self._dump_files(plan)
         if not directory or not (bad_directory or bad_name):
+            self._dump_files(plan, directory or self._directory(), name)
             return False
         target = self._directory() if bad_directory else directory
         if target is None:
@@ -135,11 +151,13 @@ class _Server:
             return False
         wanted = self.wishes.dbfilename if bad_name else name
         if not self._may_set_place():
-            plan.refuse("dump_place", "It does not let the place of its dump (%s/%s) be changed while it runs: restart "
-                                      "it after this run. It saves there once more as it stops: copy that file away "
-                                      "first."
-                        % (text(directory.rstrip("/")), text(name)))
+            # With the files alone changed, its next start would find no data at the new place.
+            plan.refuse("dump_place", "It does not let the place of its dump (%s/%s) be changed while it runs: stop it, "
+                                      "move that file to %s/%s, set 'dir' and 'dbfilename' so in its configuration, "
+                                      "and start it."
+                        % (text(directory.rstrip("/")), text(name), text(target), text(wanted)))
             return False
+        self._dump_files(plan, target, wanted)
         commands, inverse = [], []
         for setting, old, new in (("dir", directory, target), ("dbfilename", name, wanted)):
             if old != new:
@@ -149,19 +167,21 @@ class _Server:
         kept = " What lies there is kept." if os.path.lexists(host_path(place, self.seen.config_root)) else ""
         plan.steps.append(Step("dump_place", "dump_place", "Write the dump as %s, no longer as %s/%s.%s" % (
             text(place), text(directory.rstrip("/")), text(name), kept), commands, inverse, place))
-        return bool(self.config.get("save")) and self.config.get("appendonly") != "yes"
+        # What was saved by hand at the old place is what it would have started with.
+        saved = bool(self.seen.dump_file and self.seen.dump_file["is_dump"])
+        return (bool(self.config.get("save")) or saved) and self.config.get("appendonly") != "yes"
 
-    def _dump_files(self, plan):
+    def _dump_files(self, plan, target, wanted):
+        """Make the files say where the running server writes now, where they name a bad place."""
         if self.edits is None:
             return
         directory, name = self.disk.get("dir"), self.disk.get("dbfilename")
         running_bad = bool(redis_criteria.dump_place(self.config.get("dir", ""), "dump.rdb")[0])
         if (directory and redis_criteria.dump_place(directory, "dump.rdb")[0]) or (running_bad and not directory):
-            target = self._directory()
             if target is not None and self.config.get("appendonly") != "yes":
                 self._set(plan, "dir", [target])
         if name and redis_criteria.dump_place("/", name)[0]:
-            self._set(plan, "dbfilename", [self.wishes.dbfilename])
+            self._set(plan, "dbfilename", [wanted])
 
     def _may_set_place(self):
         return self.can_configure and (self.version < (7, 0, 0)
@@ -215,7 +235,7 @@ class _Server:
         plan.lasting = self.edits is not None
         if self.edits is not None:
             if on_disk:
-                self._password_on_disk(default, chosen)
+                self._password_on_disk(plan, chosen)
             for directive, user in disk_users:
                 self.edits.replace(directive, [user.name] + user.with_password(chosen))
         if runtime or users:
@@ -241,7 +261,7 @@ class _Server:
                 if line.startswith("user ") and line.split()[1] != "default"
                 and "on" in line.split() and "nopass" in line.split()]
 
-    def _password_on_disk(self, default, password):
+    def _password_on_disk(self, plan, password):
         config = self.seen.config
         for directive, user in config.users():
             if user.name == b"default":
@@ -252,6 +272,9 @@ class _Server:
             rules = [word.encode() for word in (running[0][2:] if running else ["on", "~*", "+@all"])]
             self.edits.append(config.acl_path, "user",
                               [b"default"] + redis_config.AclUser(b"default", rules).with_password(password))
+            return
+        if self._outvoted(plan, "requirepass"):
+            plan.lasting = False
             return
         self.edits.set("requirepass", [password])
         info = self.seen.facts["info"]
@@ -282,7 +305,7 @@ class _Server:
             return
         plan.password_changes = True
         who = (["the default user"] if runtime else []) + ["'%s'" % text(name) for name in users]
-        fleeting = "" if plan.lasting else " (until its next start: it has no configuration file that could keep it)"
+        fleeting = "" if plan.lasting else " (until its next start: no configuration file keeps it)"
         later.steps.append(Step("commands", "password", "Demand a strong password of %s%s."
                                 % (", ".join(who), fleeting), commands, inverse))
 

@@ -52,7 +52,10 @@ def steps(plan):
      ["configuration", "protected_mode"]),
     ({"conf": KEPT + "enable-protected-configs yes\n"}, {}, ["configuration"]),
     # The place of the dump: at run time before 7.0, or where it was allowed.
-    ({"conf": KEPT, "config": {"dir": "/root/.ssh"}}, {}, ["configuration", "-dump_place"]),
+    # The files alone are not changed: its next start would find no data at the new place.
+    ({"conf": KEPT, "config": {"dir": "/root/.ssh"}}, {}, ["-dump_place"]),
+    ({"conf": KEPT + "dir /root/redis\n", "config": {"dir": "/root/redis"}}, {}, ["-dump_place"]),
+    ({"conf": KEPT + "dir /root/.ssh\n"}, {}, ["configuration"]),
     ({"conf": KEPT + "dir /var/lib/redis\n", "config": {"dir": "/root/.ssh", "enable-protected-configs": "yes"}}, {},
      ["dump_place", "save"]),
     ({"conf": KEPT + "dir /var/lib/redis\n", "config": {"dir": "/root/.ssh"}, "version": "6.2.0"}, {},
@@ -75,6 +78,7 @@ def steps(plan):
     ({"conf": KEPT + "replicaof 198.51.100.7 21000\n", "info": MASTER}, {"configured_masters": False},
      ["replication", "configuration"]),
     ({"conf": KEPT + "replicaof 10.0.0.1 6379\n", "info": MASTER}, {"masters": ["10.0.0.1"]}, ["replication"]),
+    ({"conf": KEPT + "replicaof 10.0.0.1 6379\n", "info": MASTER}, {}, ["replication"]),
     # Not to be changed.
     (dict(OPEN, contained=True), {}, ["-refused"]),
     (dict(OPEN, state="LOADING"), {}, ["-refused"]),

@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import redis_processes
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login import redis, redis_keys
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.login.resp import ErrorReply, Unreachable
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond import (
@@ -551,14 +552,48 @@ def test_protected_settings_are_left_to_a_restart(server):
         pytest.skip("before 7.0 the place of the dump can always be changed")
     os.makedirs(server.path("www"))
     server.start(("bind 127.0.0.1", "dir %s" % server.path("www")))
+    fill(server)
+    before = contents(server)
     fix = server.secure()
     assert refused(fix) == ["dump_place"]
     assert done(fix) == ["configuration", "password", "disconnect"]
     again = server.secure()
     assert (done(again), refused(again)) == ([], ["dump_place"])
     server.restart()
-    assert server.call("CONFIG", "GET", "dir", password=PASSWORD)[1] == server.data.encode()
-    assert server.secure().actions == []
+    assert server.call("CONFIG", "GET", "dir", password=PASSWORD)[1] == server.path("www").encode()
+    assert contents(server, PASSWORD) == before
+
+
+def test_what_was_saved_by_hand_is_there_after_a_restart(server):
+    os.makedirs(server.path("www"))
+    server.start(("bind 127.0.0.1", "dir %s" % server.path("www"), 'save ""') + abusable(server))
+    fill(server)
+    assert server.call("SAVE") == "OK"
+    before = contents(server)
+    assert done(server.secure())[-1] == "save"
+    server.restart()
+    assert contents(server, PASSWORD) == before
+
+
+def test_what_the_units_command_line_sets_is_refused_and_no_run_adds_a_line(server, monkeypatch):
+    server.write("redis.conf", "port %d\ndir %s\nbind 127.0.0.1\n" % (server.port, server.data))
+    arguments = [server.config, "--requirepass", "foobared1"]
+    server.start(arguments=arguments)
+    genuine = redis_processes._look_at
+
+    def as_a_unit(pid, *roots):
+        process = genuine(pid, *roots)
+        if process is not None and pid == server.pid:
+            process.arguments, process.unit = arguments, "redis.service"
+        return process
+
+    monkeypatch.setattr(redis_processes, "_look_at", as_a_unit)
+    before = bytes_of(server.config)
+    fix = server.secure()
+    assert (done(fix), refused(fix), fix.failure) == (["password", "disconnect"], ["command_line"], None)
+    again = server.secure()
+    assert (done(again), refused(again)) == ([], ["command_line"])
+    assert bytes_of(server.config) == before
 
 
 def test_a_node_of_a_cluster_and_a_sentinel_are_reported_only(server):
