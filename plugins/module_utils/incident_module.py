@@ -9,6 +9,7 @@ import errno
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import remove_values
 
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.errors import ResponseError
 from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host import toolkit
@@ -16,6 +17,9 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
 # Evidence up to this many bytes in all travels in the module's own answer; more is fetched in
 # slices by the action plugin. One answer saves a round trip a file.
 INLINE_EVIDENCE_BYTES = 4 * 1024 * 1024
+
+# A shorter one may be an ordinary word, and tells itself by the gaps that it leaves.
+SHORTEST_SECRET = 11
 
 
 class Context:
@@ -79,7 +83,17 @@ def run_module(argument_spec, work, **module_options):
     diffs = [item.pop("diff") for item in result["actions"]]
     if module._diff:
         result["diff"] = [diff for diff in diffs if diff]
+    _spare_ordinary_words(module, result)
     module.exit_json(**result)
+
+
+def _spare_ordinary_words(module, result):
+    """Keep Ansible from cutting a weak password out of rule ids and paths: ``redis`` out of ``redis_auth.bind``.
+
+    Results hold no secret by themselves; the arguments are masked here, and long secrets by Ansible as ever.
+    """
+    result["invocation"] = {"module_args": remove_values(module.params, module.no_log_values)}
+    module.no_log_values = {value for value in module.no_log_values if len(value) >= SHORTEST_SECRET}
 
 
 def _inline_small_evidence(evidence):

@@ -85,7 +85,7 @@ def find_connection(proc_root="/proc", host_root="/", pid=None, login_user=None,
     environments = [(ancestor, _environment(proc_root, ancestor)) for ancestor in ancestors]
     sshd_pids = [ancestor for ancestor in ancestors if _is_sshd(proc_root, ancestor)]
     given = next((env for unused, env in environments if _client(env)), None)
-    # A login from elsewhere may leave no sshd above us: machinectl and run0 start us below PID 1, without its environment.
+    # A login may leave no sshd above us: machinectl and run0 start us below PID 1, with a fresh environment.
     if given is None and not sshd_pids and not login_user:
         connection = Connection("local")
         connection.source = "no sshd among the processes above"

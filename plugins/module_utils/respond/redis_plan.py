@@ -98,8 +98,8 @@ class _Server:
         directive = self.seen.config.last(name)
         if directive is None or directive.path is not None:
             return False
-        plan.refuse("command_line", "Its command line (of the service %s) sets '%s', which wins over %s at every start: "
-                                    "take it out there." % (text(self.seen.process.unit or "?"), name,
+        plan.refuse("command_line", "Its command line (of the service %s) sets '%s', which wins over %s at every "
+                                    "start: take it out there." % (text(self.seen.process.unit or "?"), name,
                                                             text(self.seen.config.path)))
         return True
 
@@ -152,9 +152,9 @@ class _Server:
         wanted = self.wishes.dbfilename if bad_name else name
         if not self._may_set_place():
             # With the files alone changed, its next start would find no data at the new place.
-            plan.refuse("dump_place", "It does not let the place of its dump (%s/%s) be changed while it runs: stop it, "
-                                      "move that file to %s/%s, set 'dir' and 'dbfilename' so in its configuration, "
-                                      "and start it."
+            plan.refuse("dump_place", "It does not let the place of its dump (%s/%s) be changed while it runs: stop "
+                                      "it, move that file to %s/%s, set 'dir' and 'dbfilename' so in its "
+                                      "configuration, and start it."
                         % (text(directory.rstrip("/")), text(name), text(target), text(wanted)))
             return False
         self._dump_files(plan, target, wanted)
@@ -177,9 +177,9 @@ class _Server:
             return
         directory, name = self.disk.get("dir"), self.disk.get("dbfilename")
         running_bad = bool(redis_criteria.dump_place(self.config.get("dir", ""), "dump.rdb")[0])
-        if (directory and redis_criteria.dump_place(directory, "dump.rdb")[0]) or (running_bad and not directory):
-            if target is not None and self.config.get("appendonly") != "yes":
-                self._set(plan, "dir", [target])
+        bad = redis_criteria.dump_place(directory, "dump.rdb")[0] if directory else running_bad
+        if bad and target is not None and self.config.get("appendonly") != "yes":
+            self._set(plan, "dir", [target])
         if name and redis_criteria.dump_place("/", name)[0]:
             self._set(plan, "dbfilename", [wanted])
 
