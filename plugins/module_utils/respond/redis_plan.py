@@ -98,9 +98,9 @@ class _Server:
         directive = self.seen.config.last(name)
         if directive is None or directive.path is not None:
             return False
+        unit, path = text(self.seen.process.unit or "?"), text(self.seen.config.path)
         plan.refuse("command_line", "Its command line (of the service %s) sets '%s', which wins over %s at every "
-                                    "start: take it out there." % (text(self.seen.process.unit or "?"), name,
-                                                            text(self.seen.config.path)))
+                                    "start: take it out there." % (unit, name, path))
         return True
 
     def _setting(self, name, value):
