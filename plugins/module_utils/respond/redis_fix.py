@@ -98,8 +98,7 @@ class Fix:
         self._prove(session)
         self._compare(before, self._snapshot(session))
         for step in self.plan.steps:
-            if step.kind == "save":
-                self._do_save(session)
+            if step.kind == "save" and self._do_save(session):
                 done.append((step, None))
         self._settle_dump(done)
 
@@ -159,7 +158,10 @@ class Fix:
         step.message += " %d were: %s." % (len(gone), text(", ".join(sorted(gone)[:20]) or "none"))
 
     def _do_save(self, session):
-        """Write the data to its new place and wait for it: until then it exists in memory alone."""
+        """Write the data to its new place and wait for it: until then it exists in memory alone. Tell whether it was.
+
+        A save that fails takes nothing back: the old place was an intruder's, and the server stays closed.
+        """
         info = self._info(session)
         before = info.get("rdb_last_save_time")
         deadline = time.monotonic() + SAVE_SECONDS
@@ -173,11 +175,12 @@ class Fix:
             if info.get("rdb_bgsave_in_progress") == "0":
                 if info.get("rdb_last_bgsave_status") == "ok" and (info.get("rdb_last_save_time") != before
                                                                    or int(before or 0) >= started):
-                    return
+                    return True
                 break
             time.sleep(0.2)
         self.warnings.append("%s: the data could not be saved to their new place (%s). Look whether the server may "
                              "write there, then send it BGSAVE." % (self.seen.name, text(reply)[:100]))
+        return False
 
     # -- proof
 

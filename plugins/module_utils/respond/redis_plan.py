@@ -37,7 +37,11 @@ def decide(seen, wishes):
     """Return the :class:`Plan` for an inspected server (``detect.redis_instances.Inspection``)."""
     plan = Plan()
     if seen.mode == "sentinel" or seen.facts is None:
-        return plan  # told by a finding and in not_checked
+        # Told by a finding and in not_checked.
+        if seen.outcome == redis.DENIED:
+            plan.refuse("refused", "Where it listens, its protected mode lets nobody in, not even from this host: set "
+                                   "'requirepass' and 'bind' in its configuration and restart it.")
+        return plan
     judged = _Server(seen, wishes)
     if seen.mode == "cluster" or seen.contained or seen.state is not None:
         if judged.needs_anything():

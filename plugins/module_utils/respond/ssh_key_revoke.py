@@ -67,6 +67,11 @@ class KeyRevocation:
             if step.content != item.content:
                 steps.append(step)
         self._guard_login(steps)
+        for step in steps:
+            # Any account can fill its own file: that must not keep the keys of all others.
+            if not step.refusal and len(step.revoked) > self._max_keys:
+                step.refusal = ("%d keys of it would be revoked, more than max_keys=%d"
+                                % (len(step.revoked), self._max_keys), "look at them; if it is right, raise max_keys")
         refused.extend(self._refused(step.item, step.refusal[0], step.refusal[1]) for step in steps if step.refusal)
         steps = [step for step in steps if not step.refusal]
         count = sum(len(step.revoked) for step in steps)

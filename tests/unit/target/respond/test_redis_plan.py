@@ -86,6 +86,7 @@ def steps(plan):
     ({"conf": KEPT, "info": {"redis_mode": "cluster"}}, {}, []),
     (dict(OPEN, info={"redis_mode": "sentinel"}), {}, []),
     ({"facts": None, "password": None}, {}, []),
+    ({"facts": None, "password": None, "outcome": "denied"}, {}, ["-refused"]),
     # Users.
     ({"conf": KEPT, "acl": ["user default on #aa +@all", "user bob on nopass +@all"]}, {}, ["password", "disconnect"]),
     ({"conf": KEPT + "user bob on nopass +@all\n", "acl": ["user bob on nopass +@all"]}, {}, PASSWORD_STEPS),

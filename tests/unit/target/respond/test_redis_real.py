@@ -518,6 +518,7 @@ def test_a_directory_in_the_dumps_place_keeps_nobody_from_closing_the_server(ser
     fix = server.secure()
     assert fix.failure is None
     assert "could not be saved" in fix.warnings[0]
+    assert [item["message"][:9] for item in fix.actions if item["rule"] == "redis_auth.save"] == ["Not done,"]
     assert server.call("PING").code == "NOAUTH"
     # It does not end before it could save.
     os.rmdir(os.path.join(server.data, "dump.rdb"))

@@ -25,6 +25,7 @@ from ansible_collections.ecsops.intrusion_response.tests.unit.target.ssh_samples
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="inode flags and owners take root")
 KEYS = "/root/.ssh/authorized_keys"
+ANNS_KEYS = "/home/ann/.ssh/authorized_keys"
 OPERATOR = key(1, "operator") + b"\n"
 INTRUDER = key(7, "intruder") + b"\n"
 BEHIND = REDIS_DUMP + b"\n" + OPERATOR
@@ -159,7 +160,7 @@ def test_the_files_of_a_directory_services_account_are_guarded_too(root, users, 
 def test_a_file_knows_all_whom_it_lets_in_although_one_was_named(root):
     write(root, "/etc/passwd", ssh_samples.PASSWD + "toor:x:0:0::/root:/bin/sh\n")
     write(root, KEYS, INTRUDER)
-    write(root, "/home/ann/.ssh/authorized_keys", INTRUDER)
+    write(root, ANNS_KEYS, INTRUDER)
     found = ssh_key.survey(accounts.read_accounts(str(root)), str(root), str(root.parent / "proc"), ["toor"])
     assert [(item.path, item.accounts) for item in found.files] == [(KEYS, ["root", "toor"])]
 
@@ -179,11 +180,20 @@ def test_the_trusted_authorities_of_sshd_are_never_rewritten(root):
 
 
 def test_the_ceiling(root):
-    write(root, KEYS, OPERATOR + b"".join(key(number) + b"\n" for number in range(10, 14)))
+    write(root, KEYS, OPERATOR + b"".join(key(number) + b"\n" for number in range(10, 13)))
+    write(root, ANNS_KEYS, b"".join(key(number) + b"\n" for number in range(20, 22)))
     with pytest.raises(ResponseError) as caught:
-        _revocation(root, [1], _connection([1]), max_keys=3).decide()
+        _revocation(root, [1], _connection([1]), max_keys=4).decide()
     assert "max_keys" in str(caught.value)
-    assert _revocation(root, [1], _connection([1]), max_keys=4).decide()[0]
+    assert len(_revocation(root, [1], _connection([1]), max_keys=5).decide()[0]) == 2
+
+
+def test_an_account_that_fills_its_own_file_keeps_nobody_elses_keys(root):
+    write(root, KEYS, OPERATOR + INTRUDER)
+    write(root, ANNS_KEYS, b"".join(key(number) + b"\n" for number in range(20, 29)))
+    steps, refused = _revocation(root, [1], _connection([1]), max_keys=5).decide()
+    assert [step.item.path for step in steps] == [KEYS]
+    assert ["max_keys" in item["message"] for item in refused] == [True]
 
 
 def test_planning_touches_nothing(root):
@@ -269,7 +279,7 @@ def test_a_writer_that_comes_back_at_once_is_told(root, monkeypatch):
 
 def test_what_was_done_before_a_failure_stays_on_record(root):
     write(root, KEYS, INTRUDER + OPERATOR)
-    later = write(root, "/home/ann/.ssh/authorized_keys", INTRUDER)
+    later = write(root, ANNS_KEYS, INTRUDER)
     revocation = _revocation(root, [1], _connection([1]))
     steps, unused = revocation.decide()
     later.unlink()
