@@ -80,7 +80,7 @@ def find(proc_root="/proc", host_root="/", packages=PackageDatabase):
             except (OSError, ResponseError) as error:
                 # What one process brings (a container's database, links in circles) must not hide all the others.
                 if process_table.read_link(where, "exe") is not None:
-                    not_checked.append(gap("process %s" % where[len(proc_root.rstrip("/")) + 1:].split("/")[0],
+                    not_checked.append(gap("process %d" % _pid_of(where, proc_root),
                                            "it could not be judged: %s" % text(error), "Look at it by hand."))
                 continue
             if suspicion is not None:
@@ -108,9 +108,13 @@ def kind_of(link):
     return "file" if link.endswith(process_table.DELETED) else "detached"
 
 
+def _pid_of(where, proc_root):
+    return int(where[len(proc_root.rstrip("/")) + 1:].split("/")[0])
+
+
 def _judge(where, link, surroundings):
     """Return the :class:`Suspicion`, or ``None`` for a process that is gone or that has its file after all."""
-    pid = int(where[len(surroundings.proc_root.rstrip("/")) + 1:].split("/")[0])
+    pid = _pid_of(where, surroundings.proc_root)
     process = process_table.read_process(pid, surroundings.proc_root, where)
     if process is None or process.kernel_thread:
         return None

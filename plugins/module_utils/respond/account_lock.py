@@ -17,7 +17,10 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
     authorized_keys,
     safe_files,
 )
-from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.rooted_paths import resolve
+from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host.rooted_paths import (
+    resolve,
+    resolve_or_none,
+)
 
 # shadow(5): the day on which the account expires, counted from 1970-01-01. usermod(8) writes 1 to disable one.
 EXPIRED = "1"
@@ -185,10 +188,7 @@ class AccountLock:
 
     def _real(self, path):
         """Return where a directory really is, ``None`` where that cannot be told."""
-        try:
-            return resolve(path, self._host_root, follow_final=True) if path is not None else None
-        except ResponseError:
-            return None
+        return resolve_or_none(path, self._host_root) if path is not None else None
 
     def _is_own_key_file(self, account, path, real_home):
         """Whether a key file is this account's alone, and does not hold the key of the present connection."""

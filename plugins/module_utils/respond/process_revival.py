@@ -9,7 +9,8 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.host imp
 
 class Ended:
     """What was ended, to know it again: ``programs`` (paths), ``contents`` (``(size, sha256)`` of executables that are
-    no copies of packaged ones), ``before`` (identities of the processes that lived then, which are no revivals)."""
+    no copies of packaged ones), ``before`` (identities of the processes that lived then, which are no revivals),
+    ``namespaces`` (mount namespaces in which something was ended: elsewhere the same path is another file)."""
 
     def __init__(self):
         self.namespaces = set()
