@@ -4,8 +4,10 @@
 
 """Real Redis servers for tests: on free loopback ports, in a directory of their own, ended by their process id."""
 
+import errno
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -29,6 +31,8 @@ from ansible_collections.ecsops.intrusion_response.plugins.module_utils.respond.
 
 PASSWORD = b"Kept-In-The-1ncident"
 START_SECONDS = 20
+CLUSTER_OFFSET = 10000
+PORTS = (10240, 32768 - CLUSTER_OFFSET)
 
 
 def binaries():
@@ -41,14 +45,30 @@ def binaries():
     return {name: path for name, path in found.items() if path and os.path.exists(path)}
 
 
-def free_port():
-    """Return a TCP port that nobody listens on, low enough for a cluster's second port 10,000 above it."""
+def claim_port():
+    """Return a TCP port on which nobody listens, nor on a cluster's second port 10,000 above it, and its claim.
+
+    Both lie below the ports that the kernel gives to outgoing connections (ip_local_port_range, ip(7)): one of those
+    may take a port at any moment between the choice and the server's start, or while it is restarted. The claim is a
+    socket in the abstract namespace, which keeps the tests of other interpreters, run side by side, away from the
+    port until it is closed.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port <= 55535:
-            return port
+        port = random.randrange(*PORTS)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind("\0ecsops-redis-test-%d" % port)
+            for number in (port, port + CLUSTER_OFFSET):
+                with socket.socket() as probe:
+                    # As a server binds: connections of an ended one that linger are no hindrance.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", number))
+        except OSError as error:
+            claim.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port, claim
 
 
 class Server:
@@ -56,7 +76,7 @@ class Server:
 
     def __init__(self, binary):
         self.binary = binary
-        self.port = free_port()
+        self.port, self._claim = claim_port()
         self.directory = tempfile.mkdtemp(prefix="ecsops-redis-test-", dir="/var/lib")
         self.data = self.path("data")
         os.mkdir(self.data)
@@ -115,6 +135,7 @@ class Server:
     def remove(self):
         """End it and take its directory away."""
         self.stop()
+        self._claim.close()
         shutil.rmtree(self.directory)
 
     def connect(self, password=None, **where):
